@@ -1,0 +1,172 @@
+"""Which column of the events table holds which property: pure names and types, no I/O.
+
+A column is named by its type and its property, so two clients that type one name differently
+never clash, and no property name of whatever spelling reaches SQL as an identifier.
+Names are injective: a plain name has single `_` between its parts, a dot is written `__`, an
+element of an array of objects is `PROPERTY___FIELD`, and whatever else there is becomes a hash,
+which stands after a double `_` right at the start, where no plain name has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relo_dsl.catalog import PropertySpec, PropertyType
+
+#: The ClickHouse type of a property's column. An `object[]` has a column for each field instead.
+COLUMN_TYPES: dict[str, str] = {
+    "string": "Nullable(String)",
+    "number": "Nullable(Decimal(38, 9))",
+    "boolean": "Nullable(Bool)",
+    "time": "Nullable(DateTime64(3, 'UTC'))",
+    "string[]": "Array(String)",
+    "number[]": "Array(Decimal(38, 9))",
+}
+#: The ClickHouse type of one field of an `object[]`, by the field's type; NULL is a missing field.
+ELEMENT_TYPES: dict[str, str] = {
+    scalar: f"Array({COLUMN_TYPES[scalar]})" for scalar in ("string", "number", "boolean", "time")
+}
+PRESENCE_TYPE = "UInt8"
+#: Types whose column cannot tell an empty array from an absent one, so that they have a second.
+ARRAY_TYPES = frozenset({"string[]", "number[]", "object[]"})
+
+_PREFIXES = {
+    "string": "s",
+    "number": "n",
+    "boolean": "b",
+    "time": "t",
+    "string[]": "ss",
+    "number[]": "ns",
+    "object[]": "o",
+}
+_PLAIN = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(?:[._][a-z0-9]+)*", re.ASCII)
+
+
+def event_column(name: str, type: PropertyType | str) -> str:
+    """The column of a property: `s_color`, `n_address__zip`, `ss__0f3a…` (not for `object[]`)."""
+    if type == "object[]":
+        raise ValueError("an object[] has a column for each field: use element_column")
+    return f"{_PREFIXES[type]}_{_safe(name)}"
+
+
+def presence_column(name: str, type: PropertyType | str) -> str:
+    """The UInt8 column that is 1 where an array property is there, be it empty: `has_ss_tags`."""
+    if type not in ARRAY_TYPES:
+        raise ValueError(f"a {type} is missing where its column is NULL")
+    return f"has_{_PREFIXES[type]}_{_safe(name)}"
+
+
+def element_column(prop: str, field: str, type: PropertyType | str) -> str:
+    """The column of one field of an `object[]`, parallel to its other fields: `on_products___price`.
+
+    `type` is the field's own, a scalar.
+    """
+    if type not in ELEMENT_TYPES:
+        raise ValueError(f"a field of an object[] is a scalar, not a {type}")
+    return f"o{_PREFIXES[type]}_{_safe(prop, field)}"
+
+
+def _safe(*names: str) -> str:
+    if all(_PLAIN.fullmatch(name) for name in names):
+        return "___".join(name.replace(".", "__") for name in names)
+    return "_" + hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
+
+
+def property_columns(name: str, spec: PropertySpec) -> Iterator[tuple[str, str, str]]:
+    """The columns of a property as (column, ClickHouse type, DEFAULT expression over `rest`)."""
+    type = str(spec.type)
+    if type in ARRAY_TYPES:
+        presence = presence_column(name, type)
+        yield presence, PRESENCE_TYPE, presence_expression(name, type)
+    if type != "object[]":
+        yield event_column(name, type), COLUMN_TYPES[type], value_expression(name, type)
+        return
+    for field, field_spec in spec.fields.items():
+        scalar = str(field_spec.type)
+        column = element_column(name, field, scalar)
+        yield column, ELEMENT_TYPES[scalar], element_expression(name, field, scalar)
+
+
+def value_expression(name: str, type: str, json: str = "rest") -> str:
+    """SQL that reads a property of a type out of a JSON column: its column's value, exactly.
+
+    A value of another type reads as missing. `rest` is empty where there is nothing in it.
+    """
+    if type in ("string[]", "number[]"):
+        scalar = type.removesuffix("[]")
+        items = f"JSONExtractArrayRaw({json}, {_literal(name)})"
+        read = f"arrayMap(x -> assumeNotNull({_raw_scalar('x', scalar)}), {items})"
+        return f"if({presence_expression(name, type, json)}, {read}, [])"
+    return _scalar(json, name, type)
+
+
+def presence_expression(name: str, type: str, json: str = "rest") -> str:
+    """SQL that is 1 where the JSON column holds the property as an array of the type."""
+    here = f"JSONType({json}, {_literal(name)}) = 'Array'"
+    items = f"JSONExtractArrayRaw({json}, {_literal(name)})"
+    wanted = {"string[]": _is("string"), "number[]": _is("number"), "object[]": "= 'Object'"}[type]
+    return f"({here} AND arrayAll(x -> JSONType(x) {wanted}, {items}))"
+
+
+def element_expression(prop: str, field: str, type: str, json: str = "rest") -> str:
+    """SQL that reads one field of an array of objects, one item an element, NULL where missing."""
+    items = f"JSONExtractArrayRaw({json}, {_literal(prop)})"
+    read = f"arrayMap(x -> {_scalar('x', field, type)}, {items})"
+    return f"if({presence_expression(prop, 'object[]', json)}, {read}, [])"
+
+
+def _is(scalar: str) -> str:
+    names = {
+        "string": "= 'String'",
+        "number": "IN ('Int64', 'UInt64', 'Double')",
+        "boolean": "= 'Bool'",
+    }
+    return names[scalar]
+
+
+def _scalar(json: str, name: str, type: str) -> str:
+    key = _literal(name)
+    if type == "string":
+        value = f"JSONExtractString({json}, {key})"
+    elif type == "number":
+        # Through the text: JSONExtract to a decimal would pass through a binary float.
+        value = f"toDecimal128OrNull(JSONExtractRaw({json}, {key}), 9)"
+    elif type == "boolean":
+        value = f"JSONExtractBool({json}, {key})"
+    else:
+        return _time(f"JSONType({json}, {key})", f"JSONExtractInt({json}, {key})",
+                     f"JSONExtractString({json}, {key})")  # fmt: skip
+    return f"if(JSONType({json}, {key}) {_is(type)}, {value}, NULL)"
+
+
+def _raw_scalar(raw: str, type: str) -> str:
+    if type == "string":
+        return f"JSONExtractString({raw})"
+    return f"toDecimal128OrNull({raw}, 9)"
+
+
+def _time(kind: str, millis: str, text: str) -> str:
+    # The pattern is that of relo_dsl.times: nothing looser may become a time.
+    pattern = (
+        r"'^\\d{4}-\\d{2}-\\d{2}([Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?([Zz]|[+-]\\d{2}:\\d{2})?)?$'"
+    )
+    parsed = f"parseDateTime64BestEffortOrNull({text}, 3, 'UTC')"
+    return (
+        f"multiIf({kind} IN ('Int64', 'UInt64'), fromUnixTimestamp64Milli({millis}, 'UTC'), "
+        f"{kind} = 'String' AND match({text}, {pattern}), {parsed}, NULL)"
+    )
+
+
+def _literal(text: str) -> str:
+    """A ClickHouse string literal: DDL takes no parameters. Every odd character is escaped."""
+    escaped = "".join(
+        c if c.isalnum() and c.isascii() or c in " _-.,:/" else "".join(
+            f"\\x{byte:02x}" for byte in c.encode()
+        )
+        for c in text
+    )  # fmt: skip
+    return f"'{escaped}'"
