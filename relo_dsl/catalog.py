@@ -1,0 +1,276 @@
+"""The catalog: what a client's events, traits, lists and destinations are called and hold.
+
+It is a YAML file kept beside the definitions:
+
+    events:
+      purchase:
+        description: {en: A paid order, es: Una compra pagada}
+        properties:
+          revenue: {type: number, unit: MXN}
+          tags: string[]
+          products: {type: "object[]", fields: {id: string, price: number}}
+    traits:
+      plan: {type: string, enum: [free, premium]}
+    lists:
+      vip: {description: Invited by hand}
+    destinations:
+      crm: {consent: [email], minimum: 100}
+    consent_default: opt-out
+    retention: {months: 24, extended_months: 60}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from relo_dsl.diagnostics import nearest
+from relo_dsl.errors import UserError
+
+#: A description in one language, or one text a language code (`en`, `es`, …).
+Description = str | dict[str, str] | None
+
+
+class PropertyType(StrEnum):
+    """The types of properties and traits."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TIME = "time"
+    STRINGS = "string[]"
+    NUMBERS = "number[]"
+    OBJECTS = "object[]"
+
+    @property
+    def element(self) -> PropertyType:
+        """The type of an array's elements; a scalar's own type."""
+        return {self.STRINGS: PropertyType.STRING, self.NUMBERS: PropertyType.NUMBER}.get(
+            self, self
+        )
+
+
+#: The consent flags by name (section 6 of the language).
+CONSENT_FLAGS: dict[str, int] = {
+    "analytics": 1,
+    "personalization": 2,
+    "dsp": 4,
+    "cross_client": 8,
+    "email": 16,
+    "push": 32,
+    "extended_retention": 64,
+    "reserved": 128,
+}
+
+#: Destinations that every client has, with the consent they need.
+BUILTIN_DESTINATIONS: dict[str, int] = {
+    "meta": 4,
+    "google_ads": 4,
+    "tiktok": 4,
+    "dv360": 4,
+    "trade_desk": 4,
+    "email": 16,
+    "push": 32,
+    "onsite": 2,
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _from_type_name(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
+
+
+class PropertySpec(_Model):
+    """A property or trait: its type, unit, the values it may take, and what it means."""
+
+    type: PropertyType
+    unit: str | None = None
+    enum: tuple[str, ...] | None = None
+    description: Description = None
+    fields: dict[str, Annotated[PropertySpec, BeforeValidator(_from_type_name)]] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _shape(self) -> PropertySpec:
+        if self.enum is not None and self.type.element is not PropertyType.STRING:
+            raise ValueError("`enum` goes with strings only")
+        if bool(self.fields) != (self.type is PropertyType.OBJECTS):
+            raise ValueError("`object[]` takes `fields`, and nothing else does")
+        for name, spec in self.fields.items():
+            if spec.type.value.endswith("[]"):
+                raise ValueError(f"the field `{name}` must be a plain value, not an array")
+        return self
+
+
+Property = Annotated[PropertySpec, BeforeValidator(_from_type_name)]
+
+
+class EventSpec(_Model):
+    """An event and its properties; names of nested properties are joined by dots."""
+
+    description: Description = None
+    properties: dict[str, Property] = Field(default_factory=dict)
+
+
+class ListSpec(_Model):
+    """An uploaded list of device ids."""
+
+    description: Description = None
+
+
+class DestinationSpec(_Model):
+    """Where audiences go: the consent it needs and the smallest audience it takes."""
+
+    consent: tuple[str | int, ...]
+    minimum: int = Field(default=0, ge=0)
+    description: Description = None
+
+    @property
+    def mask(self) -> int:
+        return consent_mask(self.consent)
+
+    @model_validator(mode="after")
+    def _known_flags(self) -> DestinationSpec:
+        if not self.mask:
+            raise ValueError("a destination needs at least one consent flag")
+        return self
+
+
+class Retention(_Model):
+    """How many months events stay visible; `extended_months` where flag 64 was granted."""
+
+    months: int = Field(default=24, ge=1, le=1200)
+    extended_months: int = Field(default=60, ge=1, le=1200)
+
+    @model_validator(mode="after")
+    def _order(self) -> Retention:
+        if self.extended_months < self.months:
+            raise ValueError("`extended_months` must not be shorter than `months`")
+        return self
+
+
+def consent_mask(flags: tuple[str | int, ...]) -> int:
+    """The bits of named or numbered flags. Raises ValueError for an unknown one."""
+    mask = 0
+    for flag in flags:
+        if isinstance(flag, int) and 1 <= flag <= 255:
+            mask |= flag
+        elif isinstance(flag, str) and flag in CONSENT_FLAGS:
+            mask |= CONSENT_FLAGS[flag]
+        else:
+            close = nearest(str(flag), CONSENT_FLAGS) or list(CONSENT_FLAGS)
+            raise ValueError(f"no consent flag `{flag}`; did you mean `{close[0]}`?")
+    return mask
+
+
+class Catalog(_Model):
+    """Everything a definition may name. `retention` is None where nothing was said."""
+
+    events: dict[str, EventSpec] = Field(default_factory=dict)
+    traits: dict[str, Property] = Field(default_factory=dict)
+    lists: dict[str, ListSpec] = Field(default_factory=dict)
+    destinations: dict[str, DestinationSpec] = Field(default_factory=dict)
+    consent_default: Literal["opt-out", "opt-in"] = "opt-out"
+    retention: Retention | None = None
+
+    @property
+    def default_flags(self) -> int:
+        """The consent of a device without a record: 255 for opt-out, 0 for opt-in."""
+        return 255 if self.consent_default == "opt-out" else 0
+
+    def all_properties(self) -> Iterator[tuple[str, PropertySpec]]:
+        """Every (name, spec) of every event, each pair of name and type once."""
+        seen: set[tuple[str, PropertyType, tuple[str, ...]]] = set()
+        for event in self.events.values():
+            for name, spec in event.properties.items():
+                key = (name, spec.type, tuple(f"{k}:{v.type}" for k, v in spec.fields.items()))
+                if key not in seen:
+                    seen.add(key)
+                    yield name, spec
+
+    def destination(self, name: str) -> DestinationSpec | None:
+        """The destination of that name, the client's own before the built-in ones."""
+        if name in self.destinations:
+            return self.destinations[name]
+        if name in BUILTIN_DESTINATIONS:
+            return DestinationSpec(consent=(BUILTIN_DESTINATIONS[name],))
+        return None
+
+    def destination_names(self) -> list[str]:
+        return sorted({*self.destinations, *BUILTIN_DESTINATIONS})
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Reads and checks a catalog file. Raises UserError that names the place and the reason."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read the catalog {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"the catalog {path} is not UTF-8") from error
+    return parse_catalog(text, str(path))
+
+
+def parse_catalog(text: str, name: str = "<catalog>") -> Catalog:
+    """Reads a catalog from YAML text; `name` is what errors call it."""
+    try:
+        raw = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise UserError(f"the catalog {name} is not YAML: {error}") from error
+    try:
+        return Catalog.model_validate(raw or {})
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors()]
+        raise UserError(f"the catalog {name} cannot be used:\n  " + "\n  ".join(problems)) from None
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        close = nearest(str(item["loc"][-1]), _FIELD_NAMES)
+        return f"{where}: unknown key" + (f"; did you mean `{close[0]}`?" if close else "")
+    return f"{where}: {item['msg'].removeprefix('Value error, ')}"
+
+
+_FIELD_NAMES = sorted(
+    {
+        name
+        for model in (Catalog, EventSpec, PropertySpec, ListSpec, DestinationSpec, Retention)
+        for name in model.model_fields
+    }
+)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key written twice, and reads no word but true and false as a boolean."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key `{key}` stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads `on`, `off`, `yes`, `no` as booleans: `enum: [on, no]` would lose its words.
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in pairs if tag != "tag:yaml.org,2002:bool"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf")
+)
