@@ -9,21 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from relo_dsl.numbers import plain
-from relo_dsl.terms import (
-    Always,
-    And,
-    Condition,
-    Not,
-    Or,
-    Reference,
-)
+from relo_dsl.terms import Absent, Always, And, Condition, Not, Or
+
+N = TypeVar("N")
 
 
 @dataclass(frozen=True)
@@ -81,71 +76,68 @@ def to_json(node: Any) -> Any:
 
 
 # ---- passes ------------------------------------------------------------------------------------
+#
+# Conditions and predicates are joined by the same three nodes, so each pass serves both.
 
 
-def flatten(condition: Condition) -> Condition:
+def flatten(node: Any) -> Any:
     """`a and (b and c)` is `a and b and c`."""
-    match condition:
+    match node:
         case And(operands):
-            return And(_spliced(operands, And))
+            return And(tuple(p for o in operands for p in (o.operands if isinstance(o, And) else (o,))))
         case Or(operands):
-            return Or(_spliced(operands, Or))
+            return Or(tuple(p for o in operands for p in (o.operands if isinstance(o, Or) else (o,))))
         case _:
-            return condition
+            return node
 
 
-def _spliced(operands: tuple[Condition, ...], kind: type) -> tuple[Condition, ...]:
-    flat: list[Condition] = []
-    for operand in operands:
-        flat.extend(operand.operands if isinstance(operand, kind) else (operand,))  # type: ignore[attr-defined]
-    return tuple(flat)
-
-
-def drop_double_negation(condition: Condition) -> Condition:
+def drop_double_negation(node: Any) -> Any:
     """`not not a` is `a`; `not true` is `false`."""
-    match condition:
+    match node:
         case Not(Not(inner)):
             return inner
         case Not(Always(value)):
             return Always(not value)
+        case Not(Absent(value)):
+            return Absent(not value)
         case _:
-            return condition
+            return node
 
 
-def absorb_constants(condition: Condition) -> Condition:
+def absorb_constants(node: Any) -> Any:
     """Operands that always hold leave an `and`; one that never holds decides it; `or` likewise."""
-    match condition:
+    match node:
         case And(operands) | Or(operands):
-            deciding = isinstance(condition, Or)
-            if Always(deciding) in operands:
-                return Always(deciding)
-            kept = tuple(o for o in operands if o != Always(not deciding))
-            if not kept:
-                return Always(not deciding)
-            return kept[0] if len(kept) == 1 else type(condition)(kept)
+            deciding = isinstance(node, Or)
+            constants = [o for o in operands if isinstance(o, Always | Absent)]
+            decided = [o for o in constants if o.value is deciding]
+            kept = tuple(o for o in operands if not isinstance(o, Always | Absent))
+            if decided or not kept:
+                return decided[0] if decided else constants[0]
+            return kept[0] if len(kept) == 1 else type(node)(kept)
         case _:
-            return condition
+            return node
 
 
-def sort_operands(condition: Condition) -> Condition:
+def sort_operands(node: Any) -> Any:
     """The operands of `and` and `or` in one order, each once: neither changes what they mean."""
-    match condition:
+    match node:
         case And(operands) | Or(operands):
             unique = list(dict.fromkeys(operands))
             if len(unique) == 1:
                 return unique[0]
             unique.sort(key=_sort_key)
-            return type(condition)(tuple(unique))
+            return type(node)(tuple(unique))
         case _:
-            return condition
+            return node
 
 
-def _sort_key(node: Condition) -> str:
+def _sort_key(node: Any) -> str:
     return json.dumps(to_json(node), sort_keys=True, ensure_ascii=False)
 
 
 #: Applied to every node, children first, in this order.
-PASSES: tuple[Callable[[Condition], Condition], ...] = (
+PASSES: tuple[Callable[[Any], Any], ...] = (
     drop_double_negation,
     flatten,
     absorb_constants,
@@ -153,17 +145,18 @@ PASSES: tuple[Callable[[Condition], Condition], ...] = (
 )
 
 
-def normalise(condition: Condition) -> Condition:
-    """The canonical form of a condition; it holds for the same devices at every instant."""
-    match condition:
-        case And(operands):
-            condition = And(tuple(normalise(o) for o in operands))
-        case Or(operands):
-            condition = Or(tuple(normalise(o) for o in operands))
-        case Not(operand):
-            condition = Not(normalise(operand))
-        case Reference(name, inner):
-            condition = Reference(name, normalise(inner))
+def normalise(node: N) -> N:
+    """The canonical form of a condition, predicate or quantity: true for the same devices always."""
+    changed: Any = node
+    if is_dataclass(node) and not isinstance(node, type):
+        updates: dict[str, Any] = {}
+        for item in fields(node):
+            before = getattr(node, item.name)
+            after = tuple(map(normalise, before)) if isinstance(before, tuple) else normalise(before)
+            if after is not before and after != before:
+                updates[item.name] = after
+        if updates:
+            changed = replace(node, **updates)
     for one_pass in PASSES:
-        condition = one_pass(condition)
-    return condition
+        changed = one_pass(changed)
+    return cast(N, changed)
