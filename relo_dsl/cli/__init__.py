@@ -1,0 +1,1 @@
+"""The command `relo`: a light group and one module for each command."""

@@ -1,0 +1,1 @@
+"""The commands of `relo` that need stored events or published sets."""

@@ -1,0 +1,55 @@
+"""What every test gets: a clean environment, fixed randomness, and no silent skips in the CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["pytester"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+# The same examples on every machine; `python -m tests.fuzz` is the place for fresh ones.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fixed")
+
+
+# The settings of whoever runs the tests do not reach them.
+for _name in [name for name in os.environ if name.upper().startswith("RELO_")]:
+    if _name != "RELO_CI":
+        del os.environ[_name]
+
+
+def _no_skips(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In the CI a skip is a failure: what a test needs is installed there."""
+    if report.skipped and os.environ.get("RELO_CI") == "1" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and RELO_CI=1 allows no skips: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _no_skips(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _no_skips(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with other shops' files; a test that needs it is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no ../shared/data beside the repository: put the sample files there")
+    return SHARED_DATA
