@@ -1,0 +1,419 @@
+"""Settings: `relo.toml`, found upwards; `RELO_*` variables above it; keywords (flags) above both.
+
+A wrong setting is a `SettingsError` that names the file and line, the variable or the flag, and the
+nearest valid key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import ValidationInfo as Info
+from pydantic import field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as UnreadableVariable
+
+from relo_dsl.diagnostics import nearest
+from relo_dsl.errors import UserError
+
+FILE_NAME = "relo.toml"
+PREFIX = "RELO_"
+NESTED = "__"
+
+# Variables that begin with RELO_ and are no settings.
+OTHER_VARIABLES = frozenset({"RELO_DEBUG", "RELO_CI"})
+
+EVENT_SCHEMES = ("http", "https", "clickhouse", "clickhouses")
+SET_SCHEMES = ("redis", "rediss", "unix")
+
+
+class SettingsError(UserError):
+    """One or more settings are wrong; the message has a line for each, with its place."""
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, found a boolean")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_boolean)]
+
+
+class Limits(BaseModel):
+    """What one compiled query may use before the engine stops it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_seconds: Count = Field(60, ge=1)
+    max_memory_bytes: Count = Field(4 * 2**30, ge=2**20)
+    max_rows_to_read: Count = Field(10_000_000_000, ge=1)
+
+
+class ClientSettings(BaseModel):
+    """`[clients.N]`: what holds for one client. None means: as the client's catalog says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    consent_default: Literal["opt-out", "opt-in"] | None = None
+    retention_months: Count | None = Field(None, ge=1, le=1200)
+    extended_retention_months: Count | None = Field(None, ge=1, le=1200)
+
+
+class Settings(BaseSettings):
+    """Everything a project configures. `Settings.load()` reads file and environment.
+
+    The constructor itself reads neither. Paths are absolute: relative ones in `relo.toml` and the
+    defaults start at `root`, those in variables and keywords at the current folder.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTED,
+    )
+
+    root: Path = Field(default_factory=Path.cwd)
+    """The folder of `relo.toml`, or the current folder where there is none."""
+    client: Count | None = Field(None, ge=0, lt=2**32)
+    """The client of definitions that name none."""
+    timezone: str = "UTC"
+    """IANA name; for definitions that name none."""
+    catalog: Path = Path("segments/catalog.yaml")
+    segments: Path = Path("segments")
+    """The folder with the project's `.seg` files."""
+    events: str = "embedded"
+    """`embedded`, or the URL of a ClickHouse server."""
+    sets: str = "embedded"
+    """`embedded`, or the URL of a Redis, Valkey or Dragonfly."""
+    data: Path = Path(".relo")
+    """The folder of the embedded engine, the embedded sets and the installation's key."""
+    database: str = "default"
+    """The ClickHouse database."""
+    key: SecretStr | None = None
+    """The installation's key, 64 hex digits; None: the file `key` in `data`."""
+    limits: Limits = Limits()
+    clients: dict[int, ClientSettings] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keywords only: `load` merges the sources itself, to know which one a mistake is in."""
+        return (init_settings,)
+
+    @field_validator("catalog", "segments", "data")
+    @classmethod
+    def _from_root(cls, value: Path, info: Info) -> Path:
+        root = info.data.get("root", Path.cwd())
+        return Path(os.path.normpath(root / value.expanduser()))
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            close = nearest(value, available_timezones(), limit=1)
+            advice = (
+                f"; did you mean `{close[0]}`?" if close else "; use a name like `Europe/Madrid`"
+            )
+            raise ValueError(f"no time zone is called `{value}`{advice}") from None
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _event_store(cls, value: str) -> str:
+        return _store(value, EVENT_SCHEMES, "the URL of a ClickHouse server")
+
+    @field_validator("sets")
+    @classmethod
+    def _set_store(cls, value: str) -> str:
+        return _store(value, SET_SCHEMES, "the URL of a Redis, Valkey or Dragonfly")
+
+    @field_validator("database")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value):
+            raise ValueError("expected a name of letters, digits and `_`")
+        return value
+
+    @field_validator("key")
+    @classmethod
+    def _hex_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
+            raise ValueError("expected 64 hex digits")
+        return value
+
+    def for_client(self, client: int) -> ClientSettings:
+        """What `[clients.N]` says about `client`; all None where there is no such table."""
+        return self.clients.get(client, ClientSettings.model_construct())
+
+    @classmethod
+    def load(cls, start: Path | None = None, **overrides: object) -> Self:
+        """Read `relo.toml` (found upwards from `start`, or the current folder) and `RELO_*`.
+
+        `overrides` stand above both; those that are None count as not given.
+        Raises SettingsError with one line for each wrong setting.
+        """
+        file = find_file(start or Path.cwd())
+        root = file.parent if file else (start or Path.cwd()).absolute()
+        sources = _Sources(
+            file=_read_file(file) if file else {},
+            environment=_read_environment(),
+            flags={name: value for name, value in overrides.items() if value is not None},
+            path=file,
+        )
+        sources.refuse_unknown()
+        try:
+            return cls(root=root, **sources.merged())
+        except ValidationError as error:
+            raise SettingsError("\n".join(sources.explain(error))) from None
+
+
+Tree = dict[str, object]
+Place = tuple[str, ...]
+
+
+def find_file(start: Path) -> Path | None:
+    """The nearest `relo.toml` in `start` or a folder above it."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (file := folder / FILE_NAME).is_file():
+            return file
+    return None
+
+
+class _Sources:
+    """The three places settings come from, kept apart until all is known to be right."""
+
+    def __init__(self, file: Tree, environment: Tree, flags: Tree, path: Path | None) -> None:
+        self.file = file
+        self.environment = environment
+        self.flags = flags
+        self.path = path
+
+    def merged(self) -> Tree:
+        """One tree, flags above the environment above the file; paths made absolute."""
+        here = Path.cwd()
+        environment = _with_paths(self.environment, here)
+        return _merge(_merge(self.file, environment), _with_paths(self.flags, here))
+
+    def refuse_unknown(self) -> None:
+        """Raise SettingsError for keys that no setting has, with the nearest that one has."""
+        problems = [
+            f"{self._where(place)}: unknown setting `{'.'.join(place)}`; "
+            f"{_advice(place[-1], known, str)}"
+            for tree in (self.file, self.flags)
+            for place, known in _unknown(tree)
+        ]
+        problems += [
+            f"unknown environment variable `{_variable(place)}`; "
+            f"{_advice(place[-1], known, partial(_sibling, place))}"
+            for place, known in _unknown(_variables())
+        ]
+        if problems:
+            raise SettingsError("\n".join(problems))
+
+    def explain(self, error: ValidationError) -> Iterator[str]:
+        """A line for each wrong value: its place, its name and what was expected."""
+        for item in error.errors(include_url=False):
+            place = tuple(str(part) for part in item["loc"] if part != "[key]")
+            message = item["msg"].removeprefix("Value error, ")
+            if message.startswith("Input should be "):
+                message = f"expected {message.removeprefix('Input should be ')}"
+                # A secret is not repeated in a message.
+                if place[0] != "key":
+                    message += f", found {_shown(item['input'])}"
+            where = self._where(place)
+            name = ".".join(place)
+            yield f"{where}: {message}" if where.endswith("`") else f"{where}: `{name}`: {message}"
+
+    def _where(self, place: Place) -> str:
+        if _holds(self.flags, place):
+            return f"`--{place[0].replace('_', '-')}`"
+        if _holds(self.environment, place):
+            return f"environment variable `{_variable(place)}`"
+        if self.path is None:
+            return "settings"
+        line = _line_of(self.path.read_text(encoding="utf-8"), place)
+        return f"{_short(self.path)}, line {line}" if line else _short(self.path)
+
+
+def _read_file(path: Path) -> Tree:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
+        where = f", line {found[2]}, column {found[3]}" if found else ""
+        reason = found[1] if found else str(error)
+        reason = reason[:1].lower() + reason[1:]
+        raise SettingsError(f"{_short(path)}{where}: not TOML: {reason}") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{_short(path)}: cannot be read: {error}") from None
+
+
+def _read_environment() -> Tree:
+    """`RELO_LIMITS__MAX_SECONDS=5` as {"limits": {"max_seconds": "5"}}; names are not checked."""
+    try:
+        return EnvSettingsSource(Settings)()
+    except UnreadableVariable as error:
+        cause = error.__cause__ or error
+        field = re.search(r'field "(\w+)"', str(error))
+        variable = _variable((field[1],)) if field else f"{PREFIX}…"
+        raise SettingsError(f"environment variable `{variable}`: not JSON: {cause}") from None
+
+
+def _variables() -> Tree:
+    """The names of all `RELO_*` variables as a tree."""
+    tree: Tree = {}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+            *folders, name = variable.removeprefix(PREFIX).lower().split(NESTED)
+            branch: Tree = {name: None}
+            for folder in reversed(folders):
+                branch = {folder: branch}
+            tree = _merge(tree, branch)
+    return tree
+
+
+def _unknown(tree: Tree) -> Iterator[tuple[Place, list[str]]]:
+    """The places of keys that no setting has, each with the keys that could stand there."""
+    settings = [name for name in Settings.model_fields if name != "root"]
+    for name, value in tree.items():
+        if name not in settings:
+            yield (name,), settings
+        elif name == "limits" and isinstance(value, dict):
+            yield from _unknown_in(("limits",), value, Limits)
+        elif name == "clients" and isinstance(value, dict):
+            for client, table in value.items():
+                if isinstance(table, dict):
+                    yield from _unknown_in(("clients", client), table, ClientSettings)
+
+
+def _unknown_in(
+    above: Place, table: Tree, model: type[BaseModel]
+) -> Iterator[tuple[Place, list[str]]]:
+    for name in table:
+        if name not in model.model_fields:
+            yield (*above, name), list(model.model_fields)
+
+
+def _with_paths(tree: Tree, folder: Path) -> Tree:
+    """`tree` with its relative paths starting at `folder`."""
+    return {
+        name: folder / Path(value).expanduser()
+        if name in ("catalog", "segments", "data") and isinstance(value, str | Path)
+        else value
+        for name, value in tree.items()
+    }
+
+
+def _merge(below: Mapping[str, object], above: Mapping[str, object]) -> Tree:
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[name] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _holds(tree: Tree, place: Place) -> bool:
+    branch: object = tree
+    for part in place:
+        if not isinstance(branch, dict) or part not in branch:
+            return False
+        branch = branch[part]
+    return True
+
+
+def _variable(place: Place) -> str:
+    return PREFIX + NESTED.join(place).upper()
+
+
+def _line_of(text: str, place: Place) -> int | None:
+    """The line (from 1) where TOML `text` gives the key at `place`; its table's line if not found."""
+    table: Place = ()
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[{1,2}([^\]]+)\]", line):
+            table = full = _parts(header[1])
+        elif key := re.match(r"\s*([\w\-\"'. ]+?)\s*=", line):
+            full = (*table, *_parts(key[1]))
+        else:
+            continue
+        if full == place:
+            return number
+        shared = len(os.path.commonprefix([full, place]))
+        if full == place[:shared] and shared and (best is None or shared > best[0]):
+            best = (shared, number)
+    return best[1] if best else None
+
+
+def _parts(key: str) -> Place:
+    return tuple(part.strip().strip("\"'") for part in key.split("."))
+
+
+def _store(value: str, schemes: tuple[str, ...], what: str) -> str:
+    """`value` if it is `embedded` or a URL with one of `schemes` and a host (unix: a path)."""
+    if value == "embedded":
+        return value
+    forms = ", ".join(f"`{scheme}://`" for scheme in schemes)
+    try:
+        url = urlsplit(value)
+        complete = bool(url.path if url.scheme == "unix" else url.hostname) and url.port != 0
+    except ValueError:
+        url, complete = urlsplit(""), False
+    if url.scheme not in schemes or not complete:
+        raise ValueError(
+            f"expected `embedded` or {what} ({forms}), found `{_without_password(value)}`"
+        )
+    return value
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:…@", url)
+
+
+def _shown(value: object) -> str:
+    text = f"`{value}`" if isinstance(value, str | int | float | Path) else type(value).__name__
+    return text if len(text) <= 80 else f"{text[:79]}…`"
+
+
+def _advice(name: str, known: Iterable[str], shown: Callable[[str], str]) -> str:
+    """The valid name nearest to `name`, or all of them where none is near."""
+    names = sorted(known)
+    if close := nearest(name, names, limit=1):
+        return f"did you mean `{shown(close[0])}`?"
+    return "known: " + ", ".join(f"`{shown(known_name)}`" for known_name in names)
+
+
+def _sibling(place: Place, name: str) -> str:
+    return _variable((*place[:-1], name))
+
+
+def _short(path: Path) -> str:
+    """`path` relative to the current folder where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
