@@ -8,6 +8,7 @@ PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 SECONDS ?= 60
 ARGS    ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench fuzz fmt lock clean

@@ -16,9 +16,16 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic import ValidationInfo as Info
-from pydantic import field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -125,7 +132,7 @@ class Settings(BaseSettings):
 
     @field_validator("catalog", "segments", "data")
     @classmethod
-    def _from_root(cls, value: Path, info: Info) -> Path:
+    def _from_root(cls, value: Path, info: ValidationInfo) -> Path:
         root = info.data.get("root", Path.cwd())
         return Path(os.path.normpath(root / value.expanduser()))
 
@@ -187,7 +194,7 @@ class Settings(BaseSettings):
         )
         sources.refuse_unknown()
         try:
-            return cls(root=root, **sources.merged())
+            return cls.model_validate({"root": root, **sources.merged()})
         except ValidationError as error:
             raise SettingsError("\n".join(sources.explain(error))) from None
 
@@ -353,7 +360,7 @@ def _variable(place: Place) -> str:
 
 
 def _line_of(text: str, place: Place) -> int | None:
-    """The line (from 1) where TOML `text` gives the key at `place`; its table's line if not found."""
+    """The line (from 1) where TOML `text` gives the key at `place`, or else opens its table."""
     table: Place = ()
     best: tuple[int, int] | None = None
     for number, line in enumerate(text.splitlines(), start=1):
@@ -365,9 +372,8 @@ def _line_of(text: str, place: Place) -> int | None:
             continue
         if full == place:
             return number
-        shared = len(os.path.commonprefix([full, place]))
-        if full == place[:shared] and shared and (best is None or shared > best[0]):
-            best = (shared, number)
+        if full == place[: len(full)] and (best is None or len(full) > best[0]):
+            best = (len(full), number)
     return best[1] if best else None
 
 

@@ -39,7 +39,7 @@ def write(project: Path, text: str) -> None:
 
 def refusal(**overrides: object) -> str:
     with pytest.raises(SettingsError) as caught:
-        Settings.load(**overrides)
+        Settings.load(None, **overrides)
     return caught.value.message
 
 

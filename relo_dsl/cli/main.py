@@ -70,11 +70,11 @@ class LazyGroup(click.Group):
 
     table: dict[str, Entry] = COMMANDS
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Every name in the table, in its order."""
         return list(self.table)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command called `cmd_name`; None if there is no such row.
 
         Raises UserError if the installation lacks its module or a package that it needs.
@@ -93,7 +93,11 @@ class LazyGroup(click.Group):
                 error.command_name, possibilities=self.table, ctx=ctx
             ) from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the table in its sections, without importing a command."""
         width = max(map(len, self.table))
         for section in dict.fromkeys(entry.section for entry in self.table.values()):
