@@ -84,9 +84,13 @@ def flatten(node: Any) -> Any:
     """`a and (b and c)` is `a and b and c`."""
     match node:
         case And(operands):
-            return And(tuple(p for o in operands for p in (o.operands if isinstance(o, And) else (o,))))
+            return And(
+                tuple(p for o in operands for p in (o.operands if isinstance(o, And) else (o,)))
+            )
         case Or(operands):
-            return Or(tuple(p for o in operands for p in (o.operands if isinstance(o, Or) else (o,))))
+            return Or(
+                tuple(p for o in operands for p in (o.operands if isinstance(o, Or) else (o,)))
+            )
         case _:
             return node
 
@@ -152,7 +156,9 @@ def normalise(node: N) -> N:
         updates: dict[str, Any] = {}
         for item in fields(node):
             before = getattr(node, item.name)
-            after = tuple(map(normalise, before)) if isinstance(before, tuple) else normalise(before)
+            after = (
+                tuple(map(normalise, before)) if isinstance(before, tuple) else normalise(before)
+            )
             if after is not before and after != before:
                 updates[item.name] = after
         if updates:

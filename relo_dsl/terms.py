@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from relo_dsl.catalog import PropertyType
+from relo_dsl.times import period_start
 
 Value: TypeAlias = "str | Decimal | bool"
 Op = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -49,13 +50,18 @@ class Not(Generic[N]):
 class Property:
     """A property of an event, a trait of a device, or a field of an element.
 
-    `parent` names the array of objects for `products.id` (`name` is then the field, `type` the
-    array of its values).
+    `products.id`, the array of what the elements of `products` hold under `id` (elements without
+    it left out), has the parent `products`, the name `id` and the type of one `id`. It is present
+    where `products` is.
     """
 
     name: str
     type: PropertyType
     parent: str | None = None
+
+    @property
+    def is_array(self) -> bool:
+        return self.parent is not None or self.type.value.endswith("[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,19 @@ class At:
     instant: int
 
 
-Instant: TypeAlias = "Ago | At"
+@dataclass(frozen=True, slots=True)
+class LocalStart:
+    """The last millisecond before a local calendar period that lies `shift` periods from T's own.
+
+    `zone` is an IANA time zone; weeks start on Monday.
+    """
+
+    unit: Literal["day", "week", "month", "quarter", "year"]
+    shift: int
+    zone: str
+
+
+Instant: TypeAlias = "Ago | At | LocalStart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +209,13 @@ ALL_TIME = Window()
 
 def resolve(instant: Instant, now: int) -> int:
     """The epoch milliseconds of an end at T = `now`."""
-    return now - instant.millis if isinstance(instant, Ago) else instant.instant
+    match instant:
+        case Ago(millis):
+            return now - millis
+        case At(fixed):
+            return fixed
+        case LocalStart(unit, shift, zone):
+            return period_start(now, unit, shift, zone) - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,27 @@ def local_midnight(day: date, zone: str) -> int:
     return _local_to_millis(datetime(day.year, day.month, day.day), zone)
 
 
+def period_start(instant: int, unit: str, shift: int, zone: str) -> int:
+    """The start of the local day, week, month, quarter or year `shift` periods from the one at
+    `instant` (0 is its own, -1 the one before). Weeks start on Monday.
+    """
+    day = from_millis(instant).astimezone(ZoneInfo(zone)).date()
+    try:
+        return local_midnight(_shifted(day, unit, shift), zone)
+    except (OverflowError, ValueError) as error:
+        raise TimeError(f"the calendar {unit} lies outside the years 1 to 9999") from error
+
+
+def _shifted(day: date, unit: str, shift: int) -> date:
+    if unit == "day":
+        return day + timedelta(days=shift)
+    if unit == "week":
+        return day - timedelta(days=day.weekday()) + timedelta(weeks=shift)
+    span = {"month": 1, "quarter": 3, "year": 12}[unit]
+    months = day.year * 12 + (day.month - 1) // span * span + shift * span
+    return date(months // 12, months % 12 + 1, 1)
+
+
 def subtract_months(instant: int, months: int) -> int:
     """The same UTC day and time `months` calendar months earlier, clamped to the month's end."""
     moment = from_millis(instant)

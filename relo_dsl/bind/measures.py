@@ -1,0 +1,162 @@
+"""Measures and arithmetic over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, cast
+
+from relo_dsl.bind.shapes import LATER_MEASURES, split_property
+from relo_dsl.catalog import PropertyType
+from relo_dsl.diagnostics import did_you_mean
+from relo_dsl.syntax import nodes
+from relo_dsl.terms import (
+    ALL_TIME,
+    And,
+    Arithmetic,
+    Comparison,
+    Condition,
+    Constant,
+    Measure,
+    Op,
+    Or,
+    Property,
+    Quantity,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from relo_dsl.bind.conditions import ConditionBinder
+
+PropertyMeasure = Literal["sum", "avg", "min", "max", "distinct"]
+_MEASURES = ("count", "sum", "avg", "min", "max", "distinct")
+
+
+@dataclass
+class Taken:
+    """Whether some measure took the window behind the comparison."""
+
+    window: bool = False
+
+
+@dataclass(frozen=True)
+class QuantityBinder:
+    """Numbers and measures; `window` is for measures that have none of their own."""
+
+    outer: ConditionBinder
+    window: Window
+    taken: Taken
+
+    def quantity(self, expr: nodes.Expr) -> Quantity:
+        """The quantity an expression writes; zero, reported, where it writes none."""
+        found = self.outer.found
+        match expr:
+            case nodes.Number(value, percent):
+                if percent:
+                    found.report("expected-number", expr.span, "a `%` cannot stand here")
+                return Constant(value)
+            case nodes.Negative(operand):
+                return Arithmetic("-", Constant(Decimal(0)), self.quantity(operand))
+            case nodes.Arithmetic(op, left, right):
+                return Arithmetic(op, self.quantity(left), self.quantity(right))
+            case nodes.Paren(operand):
+                return self.quantity(operand)
+            case nodes.Call():
+                return self._measure(expr)
+            case nodes.Path() if self.outer.is_let(expr):
+                named = self.outer.let(expr)
+                if isinstance(named, Constant | Measure | Arithmetic):
+                    return self._with_window(named)
+        if not isinstance(expr, nodes.ErrorExpr):
+            found.report("expected-number", expr.span, "expected a number or a measure")
+        return Constant(Decimal(0))
+
+    def _with_window(self, quantity: Quantity) -> Quantity:
+        """The window behind the comparison, given to each measure of a let without its own."""
+        match quantity:
+            case Measure(window=own) if own == ALL_TIME and self.window != ALL_TIME:
+                self.taken.window = True
+                return replace(quantity, window=self.window)
+            case Arithmetic(op, left, right):
+                return Arithmetic(op, self._with_window(left), self._with_window(right))
+            case _:
+                return quantity
+
+    def one_of(
+        self, operand: nodes.Expr, values: tuple[nodes.Expr, ...], negated: bool
+    ) -> Condition:
+        left = self.quantity(operand)
+        op: Op = "!=" if negated else "="
+        parts = tuple(Comparison(left, op, self.quantity(value)) for value in values)
+        if len(parts) == 1:
+            return parts[0]
+        return And(parts) if negated else Or(parts)
+
+    def in_range(
+        self, operand: nodes.Expr, low: nodes.Expr, high: nodes.Expr, negated: bool
+    ) -> Condition:
+        left, first, last = self.quantity(operand), self.quantity(low), self.quantity(high)
+        if isinstance(first, Constant) and isinstance(last, Constant) and first.value > last.value:
+            self.outer.found.report(
+                "range-order",
+                low.span.to(high.span),
+                f"the range {first.value}..{last.value} is empty",
+            )
+        if negated:
+            return Or((Comparison(left, "<", first), Comparison(left, ">", last)))
+        return And((Comparison(left, ">=", first), Comparison(left, "<=", last)))
+
+    def _measure(self, call: nodes.Call) -> Quantity:
+        outer, kind = self.outer, call.function.text
+        if kind in LATER_MEASURES or call.rest:
+            outer.not_yet(call)
+            return Constant(Decimal(0))
+        if kind not in _MEASURES:
+            help_text, best = did_you_mean(kind, _MEASURES, "measure")
+            outer.found.report(
+                "unknown-function",
+                call.function.span,
+                f"there is no measure `{kind}`",
+                help=help_text,
+                replacement=best,
+            )
+            return Constant(Decimal(0))
+        argument, window = call.argument, self.window
+        if isinstance(argument, nodes.Windowed):
+            window = outer.window(argument.window)
+            argument = argument.operand
+        else:
+            self.taken.window = True
+        if kind == "count":
+            return Measure("count", outer.selections.bind(argument), None, window)
+        return self._of_property(cast("PropertyMeasure", kind), argument, window)
+
+    def _of_property(self, kind: PropertyMeasure, argument: nodes.Expr, window: Window) -> Quantity:
+        outer = self.outer
+        base, names = split_property(argument)
+        if base is None or not names:
+            outer.found.report(
+                "expected-property",
+                argument.span,
+                f"`{kind}` needs a property, such as `{kind}(purchase.revenue)`",
+            )
+            return Constant(Decimal(0))
+        selection = outer.selections.bind(base)
+        path = nodes.Path(names, names[0].span.to(names[-1].span))
+        resolver = outer.selections.properties(selection).properties
+        known = resolver.property(path) if selection.events != ("",) else None
+        target = None if known is None else known.property
+        if target is None:
+            dotted = ".".join(name.text for name in names)
+            target = Property(dotted, PropertyType.NUMBER)
+        elif kind == "distinct":
+            if target.is_array:
+                outer.found.report(
+                    "type-mismatch", path.span, "`distinct` needs a single value, not an array"
+                )
+        elif target.type is not PropertyType.NUMBER or target.is_array:
+            what = "an array" if target.is_array else f"a {target.type}"
+            outer.found.report(
+                "type-mismatch", path.span, f"`{kind}` needs a number, and this is {what}"
+            )
+        return Measure(kind, selection, target, window)

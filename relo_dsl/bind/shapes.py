@@ -1,0 +1,124 @@
+"""Shapes of syntax that the binder tells apart before it knows any name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from relo_dsl.diagnostics import Diagnostics
+from relo_dsl.syntax import nodes
+from relo_dsl.terms import Op
+
+#: `a < b` is `b > a`.
+FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+LATER_MEASURES = ("median", "days", "weeks", "months", "first", "last")
+
+#: Tests whose left operand may be `event.property`, `user.trait` or a plain property.
+Test = (
+    nodes.Compare
+    | nodes.OneOf
+    | nodes.InRange
+    | nodes.TextMatch
+    | nodes.Has
+    | nodes.Exists
+    | nodes.OrMissing
+)
+
+
+def repeated_window(operand: nodes.Expr) -> nodes.Window | None:
+    """The window of an operand that is only a window, with `not` before it or without."""
+    match operand:
+        case nodes.Repeat(window) | nodes.Not(nodes.Repeat(window)):
+            return window
+        case _:
+            return None
+
+
+def sides(expr: Test) -> tuple[nodes.Expr, ...]:
+    match expr:
+        case nodes.Compare(_, left, right):
+            return (left, right)
+        case nodes.OrMissing(operand):
+            return sides(operand) if isinstance(operand, Test) else (operand,)
+        case _:
+            return (expr.operand,)
+
+
+def split_property(
+    expr: nodes.Expr,
+) -> tuple[
+    nodes.Path | nodes.Alternatives | nodes.AnyOf | nodes.Selection | None, tuple[nodes.Name, ...]
+]:
+    """`purchase[…].revenue` to the selection and the property's names."""
+    match expr:
+        case nodes.Path(names) if len(names) > 1:
+            return nodes.Path(names[:1], names[0].span), names[1:]
+        case nodes.Alternatives(_, rest) if rest:
+            return replace(expr, rest=()), rest
+        case nodes.Selection(_, _, rest) if rest:
+            return replace(expr, rest=()), rest
+        case nodes.AnyOf(nodes.Path(names)) if len(names) > 1:
+            head = nodes.Path(names[:1], names[0].span)
+            return replace(expr, path=head), names[1:]
+        case nodes.Paren(operand):
+            return split_property(operand)
+        case _:
+            return None, ()
+
+
+def rooted(expr: Test) -> tuple[nodes.Expr, nodes.Expr] | None:
+    """`purchase.revenue > 5` to `purchase` and `revenue > 5`; None where no event leads."""
+    if isinstance(expr, nodes.OrMissing):
+        inner = rooted(expr.operand) if isinstance(expr.operand, Test) else None
+        return None if inner is None else (inner[0], replace(expr, operand=inner[1]))
+    if isinstance(expr, nodes.Compare):
+        base, names = split_property(expr.left)
+        if base is not None:
+            return base, replace(expr, left=_path(names))
+        base, names = split_property(expr.right)
+        if base is None:
+            return None
+        flipped = nodes.Compare(FLIPPED[expr.op], _path(names), expr.left, expr.span)
+        return base, flipped
+    base, names = split_property(expr.operand)
+    return None if base is None else (base, replace(expr, operand=_path(names)))
+
+
+def _path(names: tuple[nodes.Name, ...]) -> nodes.Path:
+    return nodes.Path(names, names[0].span.to(names[-1].span))
+
+
+def is_later(expr: nodes.Expr) -> bool:
+    """Parts of the language that a later version evaluates."""
+    match expr:
+        case (
+            nodes.Sequence()
+            | nodes.Regularity()
+            | nodes.HeldFor()
+            | nodes.Anniversary()
+            | nodes.Affine()
+            | nodes.IsNamed()
+            | nodes.NearPoint()
+            | nodes.InZone()
+        ):
+            return True
+        case nodes.Call(function):
+            return function.text in LATER_MEASURES
+        case nodes.Paren(operand) | nodes.Windowed(operand, _):
+            return is_later(operand)
+        case nodes.Path(names):
+            return len(names) > 1 and names[0].text in ("score", "rfm")
+    if isinstance(expr, Test):
+        return any(is_later(side) for side in sides(expr))
+    return False
+
+
+def is_any_event(path: nodes.Path) -> bool:
+    """Whether a path behind `any` is the word `event`."""
+    return len(path.names) == 1 and path.names[0].text == "event"
+
+
+def not_yet(expr: nodes.Expr, found: Diagnostics) -> None:
+    """Reports a part of the language that a later version evaluates."""
+    what = found.source.slice(expr.span)
+    found.report("not-yet", expr.span, f"`{what}` cannot be evaluated by this version yet")

@@ -1,0 +1,205 @@
+"""Many files together: definitions by name, references between them, duplicates and cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relo_dsl.bind import BoundDefinition, Surroundings, bind_definition
+from relo_dsl.catalog import Catalog, Retention
+from relo_dsl.diagnostics import Diagnostic, Diagnostics, Severity, did_you_mean, in_order
+from relo_dsl.plan import Plan, normalise
+from relo_dsl.source import SourceFile
+from relo_dsl.syntax import nodes, parse, read_source
+from relo_dsl.terms import And, Condition
+
+
+@dataclass
+class _Entry:
+    """A definition and where it stands. `bound` is None until it is needed."""
+
+    node: nodes.Definition
+    file: nodes.File
+    found: Diagnostics
+    bound: BoundDefinition | None = None
+
+
+@dataclass
+class Workspace:
+    """The definitions of some files, bound against one catalog.
+
+    `retention` applies where the catalog sets none; None keeps everything visible. Everything is
+    bound once, when it is first asked for.
+    """
+
+    catalog: Catalog
+    client: int | None = None
+    timezone: str = "UTC"
+    lists: frozenset[str] | None = None
+    allow_unknown: bool = False
+    retention: Retention | None = field(default_factory=Retention)
+    _entries: dict[str, _Entry] = field(default_factory=dict)
+    _found: list[Diagnostics] = field(default_factory=list)
+    _binding: list[str] = field(default_factory=list)
+
+    def add(self, source: SourceFile) -> list[str]:
+        """Parses a file and adds its definitions; the names of the ones it holds, in order."""
+        parsed = parse(source)
+        found = parsed.diagnostics
+        self._found.append(found)
+        names = []
+        for item in parsed.file.items:
+            if not isinstance(item, nodes.Definition):
+                continue
+            name = item.name.text
+            if not name:
+                # Nameless: reported by the parser; bound all the same, for its other mistakes.
+                name = f"<unnamed {len(self._entries)}>"
+            elif name in self._entries:
+                self._report_twice(item, self._entries[name], found)
+                continue
+            self._entries[name] = _Entry(item, parsed.file, found)
+            names.append(name)
+        return names
+
+    def add_paths(self, paths: Iterable[Path]) -> list[str]:
+        """Adds files and, for folders, every `.seg` file below them, sorted. Raises UserError."""
+        names = []
+        for path in paths:
+            files = sorted(path.rglob("*.seg")) if path.is_dir() else [path]
+            for file in files:
+                names.extend(self.add(read_source(file)))
+        return names
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all definitions, in the order they were added."""
+        return [name for name in self._entries if not name.startswith("<")]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def bound(self, name: str) -> BoundDefinition:
+        """The bound definition of that name. Raises KeyError for an unknown one."""
+        entry = self._entries[name]
+        if entry.bound is None:
+            self._binding.append(name)
+            try:
+                entry.bound = bind_definition(
+                    entry.node, entry.file, self._surroundings, entry.found
+                )
+            finally:
+                self._binding.pop()
+        return entry.bound
+
+    def syntax(self, name: str) -> nodes.Definition:
+        """The syntax tree of that definition."""
+        return self._entries[name].node
+
+    def source(self, name: str) -> SourceFile:
+        """The file that a definition stands in."""
+        return self._entries[name].found.source
+
+    def plan(self, name: str, *, clauses: int | None = None) -> Plan:
+        """The plan of a definition without errors; of its first `clauses` clauses, if given."""
+        bound = self.bound(name)
+        condition = bound.condition
+        if clauses is not None:
+            parts = tuple(clause.condition for clause in bound.clauses[:clauses])
+            condition = parts[0] if len(parts) == 1 else And(parts)
+        retention = self.catalog.retention or self.retention
+        return Plan(
+            client=bound.client,
+            condition=normalise(condition),
+            mask=bound.header.mask,
+            default_flags=self.catalog.default_flags,
+            retention_months=None if retention is None else retention.months,
+            extended_months=None if retention is None else retention.extended_months,
+        )
+
+    def check(self) -> list[Diagnostic]:
+        """Binds everything and gives every diagnostic of every file."""
+        for name in list(self._entries):
+            self.bound(name)
+        self._report_same_meaning()
+        return in_order(item for found in self._found for item in found.items)
+
+    def errors_of(self, names: Iterable[str]) -> list[Diagnostic]:
+        """Every diagnostic of the files that these definitions, and what they refer to, stand in."""
+        for name in names:
+            self.bound(name)
+        return in_order(item for found in self._found for item in found.items)
+
+    @property
+    def has_errors(self) -> bool:
+        return any(item.severity is Severity.ERROR for found in self._found for item in found.items)
+
+    # ---- references ----------------------------------------------------------------------------
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            self.catalog,
+            self.client,
+            self.timezone,
+            self.lists,
+            self.allow_unknown,
+            self._reference,
+        )
+
+    def _reference(self, name: nodes.Name, found: Diagnostics, client: int) -> Condition | None:
+        if name.text in self._binding:
+            circle = [*self._binding[self._binding.index(name.text) :], name.text]
+            found.report(
+                "reference-cycle",
+                name.span,
+                "definitions refer to one another in a circle: " + " -> ".join(circle),
+            )
+            return None
+        if name.text not in self._entries:
+            others = [known for known in self.names if known not in self._binding]
+            help_text, best = did_you_mean(name.text, others, "other definition")
+            found.report(
+                "unknown-segment",
+                name.span,
+                f"there is no segment or audience `{name.text}`",
+                help=help_text,
+                replacement=best,
+            )
+            return None
+        other = self.bound(name.text)
+        if other.client != client:
+            found.report(
+                "unknown-segment",
+                name.span,
+                f"`{name.text}` belongs to client {other.client}, and this to client {client}",
+            )
+            return None
+        return other.condition
+
+    # ---- several definitions -------------------------------------------------------------------
+
+    def _report_twice(self, item: nodes.Definition, first: _Entry, found: Diagnostics) -> None:
+        source = first.found.source
+        place = source.position(first.node.name.span.start)
+        found.report(
+            "duplicate-definition",
+            item.name.span,
+            f"`{item.name.text}` is defined already, at {source.name}:{place.line}",
+        )
+
+    def _report_same_meaning(self) -> None:
+        first: dict[str, str] = {}
+        for name in self.names:
+            entry = self._entries[name]
+            if entry.found.has_errors or entry.node.kind != "audience":
+                continue
+            fingerprint = self.plan(name).fingerprint
+            other = first.setdefault(fingerprint, name)
+            if other != name:
+                entry.found.report(
+                    "same-meaning",
+                    entry.node.name.span,
+                    f"`{name}` and `{other}` mean the same",
+                )
