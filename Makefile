@@ -25,7 +25,8 @@ $(STAMP): constraints.txt pyproject.toml
 	@echo "Installing into $(VENV) with $(PYTHON); the first time takes a minute or two."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { \
 	  echo "$(PYTHON) has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --no-input --require-hashes --only-binary :all: -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --no-input --no-compile \
+	  --require-hashes --only-binary :all: -r constraints.txt
 	@$(BIN)/python -m pip install --quiet --no-input --no-deps --no-build-isolation --editable .
 	@touch $@
 
