@@ -33,6 +33,7 @@ ELEMENT_TYPES: dict[str, str] = {
     scalar: f"Array({COLUMN_TYPES[scalar]})" for scalar in ("string", "number", "boolean", "time")
 }
 PRESENCE_TYPE = "UInt8"
+LENGTH_TYPE = "UInt32"
 #: Types whose column cannot tell an empty array from an absent one, so that they have a second.
 ARRAY_TYPES = frozenset({"string[]", "number[]", "object[]"})
 
@@ -62,6 +63,11 @@ def presence_column(name: str, kind: PropertyType | str) -> str:
     return f"has_{_PREFIXES[kind]}_{_safe(name)}"
 
 
+def length_column(name: str) -> str:
+    """The UInt32 column with the number of elements of an `object[]`: `len_o_products`."""
+    return f"len_o_{_safe(name)}"
+
+
 def element_column(prop: str, field: str, kind: PropertyType | str) -> str:
     """The column of one field of an `object[]`: `on_products___price`, one item an element.
 
@@ -87,6 +93,7 @@ def property_columns(name: str, spec: PropertySpec) -> Iterator[tuple[str, str, 
     if kind != "object[]":
         yield event_column(name, kind), COLUMN_TYPES[kind], value_expression(name, kind)
         return
+    yield length_column(name), LENGTH_TYPE, length_expression(name)
     for field, field_spec in spec.fields.items():
         scalar = str(field_spec.type)
         column = element_column(name, field, scalar)
@@ -114,11 +121,22 @@ def presence_expression(name: str, kind: str, json: str = "rest") -> str:
     return f"({here} AND arrayAll(x -> JSONType(x) {wanted}, {items}))"
 
 
+def length_expression(name: str, json: str = "rest") -> str:
+    """SQL for the number of elements of an array of objects in the JSON column, 0 for none."""
+    here = presence_expression(name, "object[]", json)
+    return f"if({here}, JSONLength({json}, {_literal(name)}), 0)"
+
+
 def element_expression(prop: str, field: str, kind: str, json: str = "rest") -> str:
-    """SQL that reads one field of an array of objects, one item an element, NULL where missing."""
+    """SQL that reads one field of an array of objects, one item an element, NULL where missing.
+
+    Where the array itself has its columns and none of this field was in the JSON, every element
+    lacks it: all columns of an array stay of one length.
+    """
     items = f"JSONExtractArrayRaw({json}, {_literal(prop)})"
     read = f"arrayMap(x -> {_scalar('x', field, kind)}, {items})"
-    return f"if({presence_expression(prop, 'object[]', json)}, {read}, [])"
+    none = f"arrayResize(CAST([], '{ELEMENT_TYPES[kind]}'), {length_column(prop)}, NULL)"
+    return f"if({presence_expression(prop, 'object[]', json)}, {read}, {none})"
 
 
 def _is(scalar: str) -> str:

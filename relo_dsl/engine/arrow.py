@@ -1,0 +1,103 @@
+"""The staged tables' columns, and Arrow arrays of exactly ClickHouse's types for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any
+
+from relo_dsl.catalog import Catalog
+from relo_dsl.engine.migrate import catalog_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TIME = "DateTime64(3, 'UTC')"
+NUMBER = "Decimal(38, 9)"
+_NUMBER_TYPES = {NUMBER, f"Nullable({NUMBER})"}
+_HEAD = {
+    "seq": "UInt64",
+    "client_id": "UInt32",
+    "device": "FixedString(16)",
+    "time": TIME,
+    "tie": "UInt64",
+    "flags": "UInt8",
+}
+_CARRIED = {**_HEAD, "carried": "UInt8"}
+TRAIT_VALUES = {
+    "v_string": "LowCardinality(Nullable(String))",
+    "v_number": f"Nullable({NUMBER})",
+    "v_boolean": "Nullable(Bool)",
+    "v_time": f"Nullable({TIME})",
+    "v_strings": "Array(LowCardinality(String))",
+    "v_numbers": f"Array({NUMBER})",
+}
+
+
+def staged_columns(catalog: Catalog) -> dict[str, dict[str, str]]:
+    """The columns of each staged table and their ClickHouse types.
+
+    Those of the table they go to, without what the commit works out (`retain_months`), and with
+    `seq`, the number of the record within its load.
+    """
+    properties = {name: kind for name, (kind, _) in catalog_columns(catalog).items()}
+    name = {"name": "LowCardinality(String)"}
+    return {
+        "events": {
+            **_CARRIED,
+            "event_type": "LowCardinality(String)",
+            "rest": "String",
+            **properties,
+        },
+        "traits": {**_CARRIED, **name, "present": "UInt8", "value": "String", **TRAIT_VALUES},
+        "scores": {**_CARRIED, **name, "value": NUMBER},
+        "consent": _HEAD,
+    }
+
+
+def empty_of(kind: str) -> object:
+    """What stands in a column of a ClickHouse type where a row has no value."""
+    if kind.startswith("Array("):
+        return ()
+    return 0 if kind.startswith("UInt") else None
+
+
+def to_arrow(values: Sequence[Any], kind: str) -> pa.Array:
+    """An Arrow array of the values for a column of a ClickHouse type. Times come as epoch ms."""
+    import pyarrow as pa
+
+    if kind.startswith("Array("):
+        inner = kind.removeprefix("Array(").removesuffix(")")
+        offsets = pa.array([0, *accumulate(map(len, values))], pa.int32())
+        return pa.ListArray.from_arrays(offsets, to_arrow(list(chain.from_iterable(values)), inner))
+    if kind in _NUMBER_TYPES:
+        return _decimals(values)
+    if TIME in kind:
+        return pa.array(values, pa.int64()).cast(pa.timestamp("ms", "UTC"))
+    plain = {
+        "UInt64": pa.uint64(),
+        "UInt32": pa.uint32(),
+        "UInt8": pa.uint8(),
+        "FixedString(16)": pa.binary(16),
+        "Nullable(Bool)": pa.bool_(),
+    }
+    return pa.array(values, plain.get(kind, pa.string()))
+
+
+_EXACT = Context(prec=60)
+_ZERO = bytes(16)
+
+
+def _decimals(values: Sequence[Decimal | None]) -> pa.Array:
+    """Decimal(38, 9) from its bytes: pyarrow's own way takes 4 µs a value, this a tenth of it."""
+    import pyarrow as pa
+
+    scaled = b"".join(
+        _ZERO if value is None else int(value.scaleb(9, _EXACT)).to_bytes(16, "little", signed=True)
+        for value in values
+    )
+    valid = pa.array([value is not None for value in values], pa.bool_()).buffers()[1]
+    return pa.Decimal128Array.from_buffers(
+        pa.decimal128(38, 9), len(values), [valid, pa.py_buffer(scaled)]
+    )

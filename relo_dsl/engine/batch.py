@@ -1,0 +1,205 @@
+"""Records gathered column by column, and turned into Arrow tables for the staging tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
+from relo_dsl.columns import element_column, event_column, length_column, presence_column
+from relo_dsl.engine.arrow import empty_of, staged_columns, to_arrow
+from relo_dsl.records import Record, Value
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_quote = json.encoder.encode_basestring
+
+#: What every staged row starts with.
+_HEAD = ("seq", "client_id", "device", "time", "tie")
+
+
+def json_text(value: object) -> str:
+    """JSON of a value of a record: decimals without exponents, so that they can be read exactly."""
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_quote(k)}:{json_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ",".join(map(json_text, value)) + "]"
+    return "null"
+
+
+class _Rows:
+    """Columns of one staged table: dense ones as lists, properties by the rows that have them."""
+
+    def __init__(self, dense: Iterable[str]) -> None:
+        self.dense: dict[str, list[Any]] = {name: [] for name in dense}
+        self.sparse: dict[str, tuple[list[int], list[Any]]] = {}
+        self.count = 0
+
+    def put(self, column: str, value: object) -> None:
+        """Sets a property's column in the row that is being added."""
+        rows, values = self.sparse.setdefault(column, ([], []))
+        rows.append(self.count)
+        values.append(value)
+
+    def filled(self, column: str, empty: object) -> list[Any]:
+        full = [empty] * self.count
+        rows, values = self.sparse.get(column, ([], []))
+        for row, value in zip(rows, values, strict=True):
+            full[row] = value
+        return full
+
+
+class Batch:
+    """What the next insert into the staging tables will hold."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.kinds = staged_columns(catalog)
+        self._specs = {name: event.properties for name, event in catalog.events.items()}
+        self._traits_typed = catalog.traits
+        head = (*_HEAD, "flags", "carried")
+        self._events = _Rows((*head, "event_type", "rest"))
+        self._traits = _Rows((*head, "name", "present", "value"))
+        self._scores = _Rows((*head, "name", "value"))
+        self._consent = _Rows((*_HEAD, "flags"))
+
+    @property
+    def rows(self) -> int:
+        """Rows in all four tables."""
+        return sum(part.count for part in self._parts().values())
+
+    def _parts(self) -> dict[str, _Rows]:
+        return {
+            "events": self._events,
+            "traits": self._traits,
+            "scores": self._scores,
+            "consent": self._consent,
+        }
+
+    def add(self, record: Record, device: bytes, tie: int, seq: int) -> None:
+        """Adds a record whose types were checked; `seq` numbers the records of a load."""
+        head = (seq, record.client, device, record.time, tie)
+        carried = (record.flags or 0, int(record.flags is not None))
+        if record.kind == "event":
+            self._add_event(record, (*head, *carried))
+        elif record.kind == "identify":
+            self._add_trait("", None, (*head, *carried))
+            for name, value in record.values.items():
+                if name:
+                    self._add_trait(name, value, (*head, *carried))
+        elif record.kind == "score":
+            for name, value in record.values.items():
+                _append(self._scores, (*head, *carried, name, value))
+        else:
+            _append(self._consent, (*head, record.consent))
+
+    def _add_event(self, record: Record, head: tuple[object, ...]) -> None:
+        events, rest = self._events, {}
+        specs = self._specs.get(record.type, {})
+        for name, value in record.values.items():
+            spec = specs.get(name)
+            left = value if spec is None else self._put(name, spec, value)
+            if left is not None:
+                rest[name] = left
+        _append(events, (*head, record.type, json_text(rest) if rest else ""))
+
+    def _put(self, name: str, spec: PropertySpec, value: object) -> object | None:
+        """Puts a property into its columns; returns what has no column and stays in `rest`."""
+        kind = spec.type
+        if kind is PropertyType.OBJECTS:
+            return self._put_objects(name, spec, cast(tuple[Mapping[str, Any], ...], value))
+        column = _column(name, kind)
+        self._events.put(column, int(cast(Decimal, value)) if kind is PropertyType.TIME else value)
+        if kind is PropertyType.STRINGS or kind is PropertyType.NUMBERS:
+            self._events.put(_presence(name, kind), 1)
+        return None
+
+    def _put_objects(
+        self, name: str, spec: PropertySpec, value: tuple[Mapping[str, Any], ...]
+    ) -> object | None:
+        self._events.put(_presence(name, PropertyType.OBJECTS), 1)
+        self._events.put(length_column(name), len(value))
+        for field, field_spec in spec.fields.items():
+            items = [item.get(field) for item in value]
+            if field_spec.type is PropertyType.TIME:
+                items = [None if item is None else int(item) for item in items]
+            self._events.put(_element(name, field, field_spec.type), items)
+        left = [{k: v for k, v in item.items() if k not in spec.fields} for item in value]
+        return left if any(left) else None
+
+    def _add_trait(self, name: str, value: Value | None, head: tuple[object, ...]) -> None:
+        traits = self._traits
+        spec = self._traits_typed.get(name)
+        if isinstance(value, Decimal) and spec is not None and spec.type is PropertyType.TIME:
+            traits.put("v_time", int(value))
+        elif value is not None:
+            _put_trait(traits, value)
+        text = "" if value is None else json_text(value)
+        _append(traits, (*head, name, int(value is not None), text))
+
+    def tables(self) -> dict[str, pa.Table]:
+        """An Arrow table for each staged table that has rows."""
+        import pyarrow as pa
+
+        found = {}
+        for name, part in self._parts().items():
+            if not part.count:
+                continue
+            arrays = {}
+            for column, kind in self.kinds[name].items():
+                dense = part.dense.get(column)
+                values = part.filled(column, empty_of(kind)) if dense is None else dense
+                arrays[column] = to_arrow(values, kind)
+            found[name] = pa.table(arrays)
+        return found
+
+
+_names: dict[tuple[object, ...], str] = {}
+
+
+def _column(name: str, kind: PropertyType) -> str:
+    key = (name, kind)
+    if key not in _names:
+        _names[key] = event_column(name, kind)
+    return _names[key]
+
+
+def _presence(name: str, kind: PropertyType) -> str:
+    key = ("has", name, kind)
+    if key not in _names:
+        _names[key] = presence_column(name, kind)
+    return _names[key]
+
+
+def _element(prop: str, field: str, kind: PropertyType) -> str:
+    key = (prop, field, kind, 0)
+    if key not in _names:
+        _names[key] = element_column(prop, field, kind)
+    return _names[key]
+
+
+def _append(part: _Rows, values: tuple[object, ...]) -> None:
+    for column, value in zip(part.dense.values(), values, strict=True):
+        column.append(value)
+    part.count += 1
+
+
+def _put_trait(traits: _Rows, value: Value) -> None:
+    if isinstance(value, bool):
+        traits.put("v_boolean", value)
+    elif isinstance(value, str):
+        traits.put("v_string", value)
+    elif isinstance(value, Decimal):
+        traits.put("v_number", value)
+    elif all(isinstance(item, str) for item in value):
+        traits.put("v_strings", value)
+    elif all(isinstance(item, Decimal) for item in value):
+        traits.put("v_numbers", value)

@@ -1,0 +1,290 @@
+"""One way to run SQL: embedded chDB, or a ClickHouse server by URL.
+
+The embedded engine opens one folder per process, does not survive `fork`, and would crash Python if
+the interpreter ended in mid-query: `Engine` holds a lock on the folder, refuses to work in a forked
+child, and closes itself at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from relo_dsl.engine.lock import FolderLock
+from relo_dsl.engine.parameters import in_pieces, sendable
+from relo_dsl.errors import UserError
+from relo_dsl.settings import Limits, Settings
+from relo_dsl.sql.query import SqlQuery
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from clickhouse_connect.driver.client import Client
+
+# Generated queries nest deeper and are longer than what people write.
+_SESSION = {
+    "max_query_size": 64 * 2**20,
+    "max_ast_elements": 1_000_000,
+    "max_expanded_ast_elements": 5_000_000,
+    "max_parser_depth": 4_000,
+}
+#: Settings of an insert whose rows appear all at once or, after a crash, not at all.
+ONE_PART: dict[str, object] = {
+    "min_insert_block_size_rows": 1_000_000_000,
+    "min_insert_block_size_bytes": 0,
+    "max_insert_block_size": 1_000_000_000,
+    "max_insert_threads": 1,
+    "async_insert": 0,
+}
+# ClickHouse's error codes for a limit that was reached, and the setting that holds the limit.
+_LIMIT_ERRORS = {
+    158: "max_rows_to_read",
+    159: "max_seconds",
+    160: "max_seconds",
+    241: "max_memory_bytes",
+}
+
+
+class EngineError(Exception):
+    """ClickHouse refused or failed; `code` is its error number, 0 where it gave none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The rows of a query and what they cost."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    elapsed_s: float
+    rows_read: int
+    bytes_read: int
+
+
+class Engine:
+    """A connection, for one thread at a time. Use as a context manager, or call `close`."""
+
+    def __init__(
+        self, connect: Mapping[str, Any], *, lock: FolderLock | None, database: str, limits: Limits
+    ) -> None:
+        """Use `Engine.open`, `Engine.embedded` or `Engine.server`."""
+        self._connect = dict(connect)
+        self._lock = lock
+        self._pid = os.getpid()
+        self._streams: Client | None = None
+        self.limits = limits
+        self.database = database
+        self.is_embedded = lock is not None
+        try:
+            self._client: Client | None = self._new_client()
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
+        atexit.register(self.close)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """The engine that the settings name, its tables brought up to date.
+
+        Raises UserError if the embedded store is in use or the server cannot be reached.
+        """
+        if settings.events == "embedded":
+            engine = cls.embedded(settings.data, limits=settings.limits)
+        else:
+            engine = cls.server(settings.events, database=settings.database, limits=settings.limits)
+        try:
+            engine.migrate()
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    @classmethod
+    def embedded(cls, folder: Path, *, limits: Limits | None = None) -> Self:
+        """chDB over the files in `folder`/clickhouse. Makes no tables: see `migrate`."""
+        lock = FolderLock(folder / "lock", "event store", "events")
+        connect = {"interface": "chdb", "path": str(folder / "clickhouse")}
+        return cls(connect, lock=lock, database="default", limits=limits or Limits())
+
+    @classmethod
+    def server(cls, url: str, *, database: str, limits: Limits | None = None) -> Self:
+        """A ClickHouse server. Makes the database if it is missing, but no tables."""
+        # In the body: what a definition looks for has no place in a proxy's log of URLs.
+        connect = {"dsn": url, "form_encode_query_params": True}
+        engine = cls(connect, lock=None, database=database, limits=limits or Limits())
+        engine.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+        engine.close()
+        return cls(
+            {**connect, "database": database},
+            lock=None,
+            database=database,
+            limits=limits or Limits(),
+        )
+
+    def _new_client(self) -> Client:
+        import clickhouse_connect  # heavy: over a second with chDB
+        from clickhouse_connect.driver.exceptions import Error
+
+        where = self._connect.get("path") or _without_password(self._connect["dsn"])
+        try:
+            return clickhouse_connect.get_client(**self._connect, settings=_SESSION)
+        except Error as error:
+            raise UserError(f"cannot open the event store {where}: {_first_line(error)}") from error
+
+    @property
+    def client(self) -> Client:
+        """The clickhouse-connect client. Raises EngineError after `close` or in a forked child."""
+        if self._client is None:
+            raise EngineError("the engine is closed")
+        if os.getpid() != self._pid:
+            raise EngineError("the engine does not survive fork: open it in the child")
+        return self._client
+
+    def migrate(self) -> None:
+        """Brings the tables up to date; does nothing where they are."""
+        from relo_dsl.engine.migrate import migrate  # it imports this module
+
+        migrate(self)
+
+    def query(self, query: SqlQuery, *, limits: Limits | None = None) -> Result:
+        """Runs a read-only query within the limits (the engine's own by default).
+
+        Raises UserError where a limit was reached, EngineError for anything else.
+        """
+        text, params = self._prepared(query)
+        client = self.client
+        started = time.perf_counter()
+        with _translated():
+            result = client.query(text, parameters=params, settings=_read(limits or self.limits))
+        elapsed = time.perf_counter() - started
+        summary = result.summary
+        return Result(
+            tuple(result.column_names),
+            [tuple(row) for row in result.result_rows],
+            elapsed,
+            int(summary.get("read_rows", 0)),
+            int(summary.get("read_bytes", 0)),
+        )
+
+    def members(self, query: SqlQuery, *, limits: Limits | None = None) -> Iterator[list[bytes]]:
+        """Streams the first column of a read-only query, 16-byte device keys, in chunks.
+
+        Other queries may run between chunks; a second stream may not. Raises as `query` does.
+        """
+        text, params = self._prepared(query)
+        _ = self.client  # refuses a closed or forked engine
+        if self._streams is None:
+            self._streams = self._new_client()
+        settings = _read(limits or self.limits)
+        with (
+            _translated(),
+            self._streams.query_column_block_stream(
+                text, parameters=params, settings=settings
+            ) as stream,
+        ):
+            for columns in stream:
+                yield list(columns[0])
+
+    def command(
+        self,
+        text: str,
+        params: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """Runs a statement that changes something. Raises EngineError."""
+        text, sent = self._prepared(SqlQuery(text, params or {}))
+        with _translated():
+            self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
+
+    def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of an internal query, without limits."""
+        text, sent = self._prepared(SqlQuery(text, params or {}))
+        with _translated():
+            found = self.client.query(text, parameters=sent or None)
+        return [tuple(row) for row in found.result_rows]
+
+    def insert_arrow(self, table: str, data: pa.Table, *, one_part: bool = False) -> None:
+        """Appends an Arrow table to a table that has all of its columns.
+
+        With `one_part` its rows appear all at once: after a crash there are all of them or none.
+        """
+        with _translated():
+            self.client.insert_arrow(table, data, settings=dict(ONE_PART) if one_part else None)
+
+    def _prepared(self, query: SqlQuery) -> tuple[str, dict[str, object]]:
+        params = sendable(query.params)
+        return (query.text, params) if self.is_embedded else in_pieces(query.text, params)
+
+    def close(self) -> None:
+        """Closes the connection and lets go of the lock; a second call does nothing."""
+        atexit.unregister(self.close)
+        if os.getpid() != self._pid:
+            return
+        for client in (self._streams, self._client):
+            if client is not None:
+                client.close()
+        self._streams = self._client = None
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(limits: Limits) -> dict[str, object]:
+    """Settings of a compiled query. 1 and not 2: 2 would still allow file() and url()."""
+    return {
+        "readonly": 1,
+        "max_execution_time": limits.max_seconds,
+        "max_memory_usage": limits.max_memory_bytes,
+        "max_rows_to_read": limits.max_rows_to_read,
+    }
+
+
+class _translated:  # noqa: N801 - reads as a statement
+    """Turns clickhouse-connect's errors into ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        from clickhouse_connect.driver.exceptions import Error
+
+        if isinstance(error, Error):
+            raise _our_error(error) from error
+
+
+def _our_error(error: Exception) -> Exception:
+    message = _first_line(error)
+    found = re.search(r"Code: (\d+)", str(error))
+    code = int(found.group(1)) if found else 0
+    if code in _LIMIT_ERRORS:
+        setting = _LIMIT_ERRORS[code]
+        return UserError(
+            f"the query reached a limit: {message}",
+            f"raise `{setting}` under [limits] in relo.toml, or ask for less",
+        )
+    return EngineError(message, code)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0]
+    return re.sub(r"^(Code: \d+\. DB::Exception: )+", "", text)[:500]
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//", url)

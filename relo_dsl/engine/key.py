@@ -1,0 +1,62 @@
+"""The installation's key, and what it makes of device ids: raw ids are never stored."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from relo_dsl.errors import UserError
+from relo_dsl.settings import Settings
+
+KEY_BYTES = 32
+DEVICE_KEY_BYTES = 16
+
+
+def installation_key(settings: Settings) -> bytes:
+    """The 32-byte key: `settings.key` where it is set, else the file `key` in the data folder.
+
+    The file is made once, readable by its owner only. Raises UserError if it is damaged or cannot
+    be read: a new one would make every stored device a stranger.
+    """
+    if settings.key is not None:
+        return bytes.fromhex(settings.key.get_secret_value())
+    path = settings.data / "key"
+    try:
+        if not path.exists():
+            _create(path)
+        key = bytes.fromhex(path.read_text().strip())
+    except OSError as error:
+        raise UserError(f"cannot use the installation's key {path}: {error.strerror}") from error
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise UserError(
+            f"the installation's key {path} is damaged: expected 64 hex digits",
+            "restore it from a backup; without it no device id can be found again",
+        )
+    return key
+
+
+def _create(path: Path) -> None:
+    """Writes a fresh key so that a crash leaves none or a whole one, and two processes agree."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link fails where somebody was faster; whoever was first has made the key.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+def device_key(key: bytes, client: int, device: str) -> bytes:
+    """The 16 bytes that stand for a device: HMAC-SHA256(key, "CLIENT|ID"), cut."""
+    return hmac.digest(key, f"{client}|{device}".encode(), "sha256")[:DEVICE_KEY_BYTES]

@@ -1,0 +1,160 @@
+"""Loading: records and lists into the engine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relo_dsl.catalog import Catalog
+from relo_dsl.engine.key import DEVICE_KEY_BYTES, device_key
+from relo_dsl.engine.staging import ClientRules, Staging
+from relo_dsl.records import Record, RecordError, check_types, tie_of
+
+if TYPE_CHECKING:
+    from relo_dsl.engine.client import Engine
+
+BATCH_ROWS = 100_000
+#: Rows in memory before they are stored; every commit looks for its ids among all stored ones.
+COMMIT_ROWS = 1_000_000
+_CACHED_DEVICES = 1_000_000
+#: The row of a list that says that the list is there, even if nobody is on it.
+LIST_MARK = bytes(DEVICE_KEY_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What became of the records: counts, the accepted ones by kind too, and the time it took."""
+
+    accepted: int
+    duplicate: int
+    refused: int
+    kinds: Mapping[str, int]
+    seconds: float
+
+
+def load_records(
+    engine: Engine,
+    records: Iterable[Record],
+    *,
+    catalog: Catalog,
+    key: bytes,
+    rules: Mapping[int, ClientRules] | None = None,
+    refused: Callable[[Record, RecordError], None] | None = None,
+) -> LoadReport:
+    """Stores records, in the order given: of two with one (client, id) the first counts.
+
+    Types are checked here; `refused` is called for each record that does not pass, before the next
+    one is taken from `records`. `rules` hold for the clients that they name, `ClientRules()` for
+    others. Everything counted as accepted is on the disk when this returns.
+    """
+    started = time.perf_counter()
+    devices = _Devices(key)
+    totals: Counter[str] = Counter()
+    bad = 0
+    with Staging(engine, catalog, rules) as staging:
+        pending = _Pending(staging, catalog, totals)
+        for seq, record in enumerate(records):
+            try:
+                typed = check_types(record, catalog)
+            except RecordError as error:
+                bad += 1
+                if refused:
+                    refused(record, error)
+                continue
+            pending.add(typed, devices.key(record.client, record.device), seq)
+        pending.flush()
+    duplicate = totals.pop("duplicate", 0)
+    return LoadReport(
+        sum(totals.values()), duplicate, bad, dict(totals), time.perf_counter() - started
+    )
+
+
+class _Devices:
+    """Device keys, the recent ones remembered: most records are of a device just seen."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._known: dict[tuple[int, str], bytes] = {}
+
+    def key(self, client: int, device: str) -> bytes:
+        found = self._known.get((client, device))
+        if found is None:
+            if len(self._known) >= _CACHED_DEVICES:
+                self._known.clear()
+            found = self._known[client, device] = device_key(self._key, client, device)
+        return found
+
+
+class _Pending:
+    """Rows on their way: first a batch in Python, then staged, then committed."""
+
+    def __init__(self, staging: Staging, catalog: Catalog, totals: Counter[str]) -> None:
+        from relo_dsl.engine.batch import Batch
+
+        self._staging = staging
+        self._new_batch = partial(Batch, catalog)
+        self._batch = self._new_batch()
+        self._staged = 0
+        self._totals = totals
+
+    def add(self, record: Record, device: bytes, seq: int) -> None:
+        self._batch.add(record, device, tie_of(record.id), seq)
+        if self._batch.rows >= BATCH_ROWS:
+            self._stage()
+            if self._staged >= COMMIT_ROWS:
+                self._commit()
+
+    def _stage(self) -> None:
+        self._staging.add(self._batch)
+        self._staged += self._batch.rows
+        self._batch = self._new_batch()
+
+    def _commit(self) -> None:
+        done = self._staging.commit()
+        self._totals.update(done.accepted)
+        self._totals["duplicate"] += done.duplicate
+        self._staged = 0
+
+    def flush(self) -> None:
+        if self._batch.rows:
+            self._stage()
+        if self._staged:
+            self._commit()
+
+
+def load_list(engine: Engine, client: int, name: str, devices: Iterable[str], *, key: bytes) -> int:
+    """Stores a list of device ids in place of the one of that name; returns how many there are.
+
+    The new list appears at once and whole: it is one insert under a new version, and the version
+    with the highest number is the list. The version before it stays, for queries that have just
+    started, until the next upload.
+    """
+    import pyarrow as pa
+
+    keys = sorted({device_key(key, client, device) for device in devices})
+    last = engine.rows(
+        "SELECT max(version) FROM lists WHERE client_id = {c:UInt32} AND name = {n:String}",
+        {"c": client, "n": name},
+    )[0][0]
+    version = max(int(time.time() * 1000), int(last or 0) + 1)
+    count = len(keys) + 1
+    table = pa.table(
+        {
+            "client_id": pa.array([client] * count, pa.uint32()),
+            "name": pa.array([name] * count, pa.string()),
+            "version": pa.array([version] * count, pa.uint64()),
+            "device": pa.array([LIST_MARK, *keys], pa.binary(DEVICE_KEY_BYTES)),
+        }
+    )
+    engine.insert_arrow("lists", table, one_part=True)
+    if last:
+        engine.command(
+            "DELETE FROM lists WHERE client_id = {c:UInt32} AND name = {n:String} "
+            "AND version < {v:UInt64}",
+            {"c": client, "n": name, "v": last},
+        )
+    return len(keys)

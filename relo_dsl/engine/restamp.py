@@ -1,0 +1,109 @@
+"""Consent that arrives late: what is stored after its time gets the flags it should have had.
+
+A record that did not carry flags has its device's consent at its time. When a consent record comes
+in with a time before that of stored rows, their `flags` and `retain_months` are worked out again
+from the device's whole history, before the record itself is stored: a crash in between is mended by
+repeating the load, which finds the record new and does it all again.
+"""
+
+# ruff: noqa: S608 - the texts are made of this module's own table names and of numbers
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relo_dsl.engine.client import Engine
+
+_STAMPED = ("events", "traits", "scores")
+
+
+def restamp(
+    engine: Engine,
+    prefix: str,
+    staged_consent: str,
+    dropped: str,
+    history: str,
+    rules: Mapping[str, str],
+) -> bool:
+    """Corrects stored rows of the devices with newly staged consent; says whether there were any.
+
+    `history` holds these devices' consent, the new one included.
+    """
+    fresh = f"SELECT * FROM {staged_consent} WHERE seq NOT IN (SELECT seq FROM {dropped})"
+    late = [table for table in _STAMPED if _concerned(engine, table, fresh)]
+    if not late:
+        return False
+    joined = f"{prefix}_restamp"
+    engine.command(
+        f"CREATE TABLE {joined} (client_id UInt32, device FixedString(16), "
+        "times Array(DateTime64(3, 'UTC')), stamps Array(UInt8), "
+        "default_flags UInt8, retain_months UInt16, extended_months UInt16) "
+        "ENGINE = Join(ANY, LEFT, client_id, device)"
+    )
+    engine.command(
+        f"INSERT INTO {joined} SELECT client_id, device, "
+        "arrayMap(x -> x.1, arraySort(groupArray((time, flags))) AS steps), "
+        "arrayMap(x -> x.2, steps), "
+        f"{rules['default_flags']}, {rules['retain_months']}, {rules['extended_months']} "
+        f"FROM {history} WHERE (client_id, device) IN (SELECT client_id, device FROM ({fresh})) "
+        "GROUP BY client_id, device"
+    )
+    for table in late:
+        _correct(engine, table, joined)
+    engine.command(f"DROP TABLE {joined}")
+    return True
+
+
+def _concerned(engine: Engine, table: str, fresh: str) -> bool:
+    """Whether a table has rows at or after the earliest new consent of some device."""
+    rows = engine.rows(
+        f"SELECT 1 FROM {table} AS s "
+        f"WHERE s.client_id IN (SELECT client_id FROM ({fresh})) "
+        f"AND s.time >= (SELECT min(time) FROM ({fresh})) "
+        f"AND (s.client_id, s.device) IN (SELECT client_id, device FROM ({fresh})) LIMIT 1"
+    )
+    return bool(rows)
+
+
+def _correct(engine: Engine, table: str, joined: str) -> None:
+    name = f"{engine.database}.{joined}"
+
+    def look(column: str) -> str:
+        # With the database: a mutation runs without a current one.
+        return f"joinGet('{name}', '{column}', client_id, device)"
+
+    at = f"arrayLastIndex(x -> x <= time, {look('times')})"
+    stamp = f"{look('stamps')}[{at}]"
+    changes = [f"flags = if(carried = 1, flags, if({at} = 0, {look('default_flags')}, {stamp}))"]
+    if table != "scores":
+        granted = f"{at} != 0 AND bitAnd({stamp}, 64) != 0"
+        changes.append(
+            f"retain_months = if({granted}, {look('extended_months')}, {look('retain_months')})"
+        )
+    engine.command(
+        f"ALTER TABLE {table} UPDATE {', '.join(changes)} "
+        f"WHERE (client_id, device) IN (SELECT client_id, device FROM {name})",
+        # Waits until it is done everywhere.
+        settings={"mutations_sync": 2},
+    )
+
+
+def drop_leftovers(engine: Engine) -> None:
+    """Removes what an interrupted load left behind, where no other process can be loading."""
+    if not engine.is_embedded:
+        return
+    left = engine.rows(
+        "SELECT name FROM system.tables WHERE database = {d:String} AND name LIKE 'staged\\_%'",
+        {"d": engine.database},
+    )
+    if not left:
+        return
+    # Killed first: a mutation whose table is gone would fail for ever and hold up all others.
+    engine.command(
+        "KILL MUTATION WHERE database = {d:String} AND NOT is_done AND command LIKE '%staged\\_%' "
+        "SYNC",
+        {"d": engine.database},
+    )
+    for (name,) in left:
+        engine.command(f"DROP TABLE IF EXISTS `{name}`")

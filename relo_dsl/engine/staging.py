@@ -1,0 +1,287 @@
+"""From staged rows to stored ones: duplicates dropped, consent and retention stamped.
+
+Records are first inserted as they come into Memory tables (`Batch`, or any INSERT), and then, in
+one `commit`, moved by the engine itself:
+
+1. an id that is stored already, or came earlier in the same staging, is a duplicate, whatever kind
+   of record it was on; ids are compared by their `tie`, 64 bits of their SHA-256: among a billion
+   records of one client the odds that any two different ids collide are 3 %;
+2. flags that a record did not carry are its device's consent at its time, stored or arriving;
+3. consent that arrives late corrects the flags of what is stored (see restamp.py);
+4. each table gets its rows in one part, so that a crash leaves all of them or none; a load that
+   was interrupted is simply repeated.
+"""
+
+# ruff: noqa: S608 - the texts are made of this module's own table names and of numbers
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from relo_dsl.catalog import Catalog, Retention
+from relo_dsl.columns import (
+    ARRAY_TYPES,
+    element_column,
+    element_expression,
+    event_column,
+    length_column,
+    length_expression,
+    presence_column,
+    presence_expression,
+    value_expression,
+)
+from relo_dsl.engine.arrow import staged_columns
+from relo_dsl.engine.client import ONE_PART
+from relo_dsl.engine.migrate import apply_catalog
+from relo_dsl.engine.restamp import drop_leftovers, restamp
+
+if TYPE_CHECKING:
+    from relo_dsl.engine.batch import Batch
+    from relo_dsl.engine.client import Engine
+    from relo_dsl.settings import ClientSettings
+
+TABLES = ("events", "traits", "scores", "consent")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRules:
+    """What holds for a client where no record says otherwise."""
+
+    default_flags: int = 255
+    retain_months: int = 24
+    extended_months: int = 60
+
+    @classmethod
+    def of(cls, catalog: Catalog, settings: ClientSettings | None = None) -> ClientRules:
+        """The catalog's rules, with those of `[clients.N]` above them."""
+        kept = catalog.retention or Retention()
+        flags, months, extended = catalog.default_flags, kept.months, kept.extended_months
+        if settings is not None:
+            if settings.consent_default is not None:
+                flags = 255 if settings.consent_default == "opt-out" else 0
+            months = settings.retention_months or months
+            extended = settings.extended_retention_months or extended
+        return cls(flags, months, max(months, extended))
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit did: records stored, by kind of table, and duplicates dropped."""
+
+    accepted: Mapping[str, int]
+    duplicate: int
+    restamped: bool
+
+
+class Staging:
+    """Four Memory tables that a load fills, named in `tables`; `commit` empties them.
+
+    `rules` are those of each client, `ClientRules()` for a client that it does not hold.
+    """
+
+    def __init__(
+        self, engine: Engine, catalog: Catalog, rules: Mapping[int, ClientRules] | None = None
+    ) -> None:
+        drop_leftovers(engine)
+        apply_catalog(engine, catalog)
+        self._engine = engine
+        self._catalog = catalog
+        self._rules = dict(rules or {})
+        self._prefix = f"staged_{secrets.token_hex(4)}"
+        self.tables = {name: f"{self._prefix}_{name}" for name in TABLES}
+        self._columns = staged_columns(catalog)
+        self._dropped = f"{self._prefix}_dropped"
+        self._history = f"{self._prefix}_history"
+        for name, table in self.tables.items():
+            columns = ", ".join(f"{c} {kind}" for c, kind in self._columns[name].items())
+            self._make(table, columns)
+        self._make(self._dropped, "seq UInt64")
+        self._make(
+            self._history,
+            "client_id UInt32, device FixedString(16), time DateTime64(3, 'UTC'), flags UInt8",
+        )
+
+    def _make(self, table: str, columns: str) -> None:
+        self._engine.command(f"CREATE TABLE {table} ({columns}) ENGINE = Memory")
+
+    def add(self, batch: Batch) -> None:
+        """Stages a batch."""
+        for name, table in batch.tables().items():
+            self._engine.insert_arrow(self.tables[name], table)
+
+    def commit(self) -> Committed:
+        """Stores what is staged. After an EngineError the same commit can be repeated."""
+        staged = self._staged_counts()
+        if not any(staged.values()):
+            return Committed(staged, 0, restamped=False)
+        self._find_duplicates()
+        dropped = self._dropped_counts()
+        self._find_history(has_consent=staged["consent"] > dropped["consent"])
+        corrected = False
+        if staged["consent"] > dropped["consent"]:
+            corrected = restamp(
+                self._engine, self._prefix, self.tables["consent"], self._dropped, self._history,
+                self._rule_columns(),
+            )  # fmt: skip
+        # Consent first: what it stamps must never be there without it.
+        for name in ("consent", "events", "traits", "scores"):
+            if staged[name] > dropped[name]:
+                self._store(name)
+        self._clear()
+        accepted = {name: staged[name] - dropped[name] for name in TABLES}
+        return Committed(accepted, sum(dropped.values()), corrected)
+
+    def _ids(self, name: str) -> str:
+        """The ids of the records in a staged table; some kinds have several rows a record."""
+        one = " WHERE name = ''" if name == "traits" else ""
+        distinct = "DISTINCT " if name == "scores" else ""
+        return f"SELECT {distinct}seq, client_id, tie FROM {self.tables[name]}{one}"
+
+    def _all_ids(self) -> str:
+        return " UNION ALL ".join(self._ids(name) for name in TABLES)
+
+    def _staged_counts(self) -> dict[str, int]:
+        counts = ", ".join(f"(SELECT count() FROM ({self._ids(name)}))" for name in TABLES)
+        return dict(zip(TABLES, self._engine.rows(f"SELECT {counts}")[0], strict=True))
+
+    def _dropped_counts(self) -> dict[str, int]:
+        if self._engine.rows(f"SELECT count() FROM {self._dropped}")[0][0] == 0:
+            return dict.fromkeys(TABLES, 0)
+        where = f"seq IN (SELECT seq FROM {self._dropped})"
+        counts = ", ".join(
+            f"(SELECT count() FROM ({self._ids(name)}) WHERE {where})" for name in TABLES
+        )
+        return dict(zip(TABLES, self._engine.rows(f"SELECT {counts}")[0], strict=True))
+
+    def _find_duplicates(self) -> None:
+        self._engine.command(f"TRUNCATE TABLE {self._dropped}")
+        clients = f"SELECT DISTINCT client_id FROM ({self._all_ids()})"
+        ids = f"SELECT client_id, tie FROM ({self._all_ids()})"
+        stored = " UNION ALL ".join(
+            f"SELECT client_id, tie FROM {name} WHERE client_id IN ({clients}) "
+            f"AND (client_id, tie) IN ({ids})" + (" AND name = ''" if name == "traits" else "")
+            for name in TABLES
+        )
+        self._engine.command(
+            f"INSERT INTO {self._dropped} "
+            f"SELECT seq FROM ({self._all_ids()}) WHERE (client_id, tie) IN ({stored}) "
+            "UNION DISTINCT "
+            "SELECT arrayJoin(arraySlice(arraySort(groupArray(seq)), 2)) AS seq "
+            f"FROM ({self._all_ids()}) GROUP BY client_id, tie HAVING count() > 1"
+        )
+
+    def _find_history(self, *, has_consent: bool) -> None:
+        """The consent of every device that is staged, one row an instant, stored or arriving."""
+        self._engine.command(f"TRUNCATE TABLE {self._history}")
+        if not has_consent and not self._engine.rows("SELECT 1 FROM consent LIMIT 1"):
+            return
+        devices = " UNION DISTINCT ".join(
+            f"SELECT client_id, device FROM {table}" for table in self.tables.values()
+        )
+        self._engine.command(
+            f"INSERT INTO {self._history} SELECT client_id, device, time, groupBitAnd(flags) FROM ("
+            "SELECT client_id, device, time, flags FROM consent "
+            f"WHERE (client_id, device) IN ({devices}) UNION ALL "
+            f"SELECT client_id, device, time, flags FROM {self.tables['consent']} "
+            f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
+            ") GROUP BY client_id, device, time"
+        )
+
+    def _rule_columns(self) -> dict[str, str]:
+        """SQL for each rule of the client in `client_id`; numbers only, nothing from outside."""
+        plain = ClientRules()
+        columns = {}
+        for name in ("default_flags", "retain_months", "extended_months"):
+            usual = getattr(plain, name)
+            values = {c: getattr(r, name) for c, r in self._rules.items()}
+            odd = {c: v for c, v in values.items() if v != usual}
+            keys, found = list(odd), list(odd.values())
+            columns[name] = f"transform(client_id, {keys}, {found}, {usual})" if odd else str(usual)
+        return columns
+
+    def _store(self, name: str) -> None:
+        kept = (
+            f"SELECT * FROM {self.tables[name]} WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
+        )
+        columns = [c for c in self._columns[name] if c != "seq"]
+        values = dict(zip(columns, columns, strict=True))
+        if name == "consent":
+            source = kept
+        else:
+            source = self._with_consent(kept)
+            values |= self._stamps()
+            if name != "scores":
+                columns.append("retain_months")
+        if name == "events":
+            values |= self._fallbacks()
+        chosen = ", ".join(f"{values[column]} AS {column}_" for column in columns)
+        self._engine.command(
+            f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM ({source})",
+            settings=ONE_PART,
+        )
+
+    def _with_consent(self, kept: str) -> str:
+        if not self._engine.rows(f"SELECT 1 FROM {self._history} LIMIT 1"):
+            return f"SELECT *, 0 AS h_flags, 0 AS h_known FROM ({kept})"
+        return (
+            f"SELECT s.*, h.h_flags AS h_flags, h.h_known AS h_known FROM ({kept}) AS s "
+            "ASOF LEFT JOIN (SELECT client_id, device, time AS h_time, flags AS h_flags, "
+            f"1 AS h_known FROM {self._history}) AS h "
+            "ON s.client_id = h.client_id AND s.device = h.device AND s.time >= h.h_time"
+        )
+
+    def _stamps(self) -> dict[str, str]:
+        rule = self._rule_columns()
+        implied = f"if(h_known = 1, h_flags, {rule['default_flags']})"
+        granted = "h_known = 1 AND bitAnd(h_flags, 64) != 0"
+        return {
+            "flags": f"if(carried = 1, flags, {implied})",
+            "retain_months": f"if({granted}, {rule['extended_months']}, {rule['retain_months']})",
+        }
+
+    def _fallbacks(self) -> dict[str, str]:
+        """A property that one event names and another does not: its column holds it for both."""
+        values: dict[str, str] = {}
+        for name, spec in self._catalog.all_properties():
+            kind = str(spec.type)
+            here = "rest = ''"
+            if kind in ARRAY_TYPES:
+                column = presence_column(name, kind)
+                here = f"(rest = '' OR {column} = 1)"
+                values[column] = f"if({here}, {column}, {presence_expression(name, kind)})"
+            if kind != "object[]":
+                column = event_column(name, kind)
+                read = value_expression(name, kind)
+                late = read if kind in ARRAY_TYPES else f"ifNull({column}, {read})"
+                values[column] = f"if({here}, {column}, {late})"
+                continue
+            column = length_column(name)
+            values[column] = f"if({here}, {column}, {length_expression(name)})"
+            for field, field_spec in spec.fields.items():
+                column = element_column(name, field, field_spec.type)
+                read = element_expression(name, field, str(field_spec.type))
+                values[column] = f"if({here}, {column}, {read})"
+        return values
+
+    def _clear(self) -> None:
+        for table in (*self.tables.values(), self._dropped, self._history):
+            self._engine.command(f"TRUNCATE TABLE {table}")
+
+    def close(self) -> None:
+        """Drops the staging tables and what was not committed."""
+        for table in (*self.tables.values(), self._dropped, self._history):
+            self._engine.command(f"DROP TABLE IF EXISTS {table}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
