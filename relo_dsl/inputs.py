@@ -121,8 +121,8 @@ def refusal(place: str, error: RecordError) -> UserError:
 def _json_lines(name: str) -> Iterator[Row]:
     with _opened(name) as stream:
         for number, line in enumerate(stream, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if not text.strip():
+            text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
+            if not text:
                 continue
             try:
                 yield Row(name, number, decode_line(text))
