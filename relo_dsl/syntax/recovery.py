@@ -1,0 +1,406 @@
+"""Goes on after something that could not be read, so that one run finds every mistake.
+
+A misfit is reported once. Then, in this order: a slip with an obvious meaning (`==`, `&&`, a
+misspelt keyword, an unclosed string) is read as what it means; otherwise the parser gives up the
+smallest part of the text that lets it go on: it drops the tokens up to the next one that fits, or
+puts ERROR in place of an operand, a header statement, a line of a test or, at worst, JUNK in place
+of a whole definition.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from relo_dsl.diagnostics import Diagnostics, nearest
+from relo_dsl.source import SourceFile, Span
+from relo_dsl.syntax.expectations import expected_words
+from relo_dsl.syntax.machine import Machine, read_token, skip
+
+_STATEMENTS = frozenset(
+    "audience segment let match keep sample holdout test given expect label description owner "
+    "timezone client type refresh export require ttl minimum tags".split()
+)
+_HEADERS = _STATEMENTS - frozenset("audience segment keep sample holdout test given expect".split())
+_SEPARATORS = frozenset({"AND", "OR", "THEN", "RPAR", "RSQB", "RBRACE", "COMMA", "$END"})
+_OPENING, _CLOSING = "([{", ")]}"
+#: What stands at a place, whatever the parser expects there.
+_PIECE = re.compile(
+    r'(?P<string>"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*")'
+    r"|(?P<open_string>\"[^\r\n]*)"
+    r"|(?P<quoted>`(?:[^`\r\n]|``)+`)"
+    r"|(?P<open_quoted>`[^\r\n]*)"
+    r"|(?P<date>\d{4}-\d{1,2}-\d{1,2}(?:T[\d:.]*(?:Z|[+-]\d{2}:?\d{2})?)?)"
+    r"|(?P<number>\d[\d_]*(?:\.\d[\d_]*)?(?:%|:\d+|\w*))"
+    r"|(?P<word>[^\W\d]\w*)"
+    r"|(?P<single>['‘’“”][^\r\n'‘’“”]*['‘’“”])"
+    r"|(?P<slip>==|&&|\|\||<>|=>|=<|!(?!=)|≠|≤|≥)"
+    r"|(?P<sign>\.\.|!=|<=|>=|[=<>()\[\]{},:.|+*/-])"
+    r"|(?P<strange>(?:[^\w\s\"`'‘’“”=<>()\[\]{},:.|+*/&!#-]|&(?!&))+|.)",
+    re.DOTALL,
+)
+#: Slips of the pen: what is written -> the terminal that is meant, and how it is written.
+_SLIPS = {
+    "==": ("EQ", "="),
+    "&&": ("AND", "and"),
+    "||": ("OR", "or"),
+    "!": ("NOT", "not"),
+    "<>": ("COMPARE", "!="),
+    "≠": ("COMPARE", "!="),
+    "≤": ("COMPARE", "<="),
+    "=<": ("COMPARE", "<="),
+    "≥": ("COMPARE", ">="),
+    "=>": ("COMPARE", ">="),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text as people see it: a word, a number, a sign."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start, self.end)
+
+    @property
+    def shown(self) -> str:
+        if self.kind == "end":
+            return "the end of the text"
+        short = self.text if len(self.text) <= 40 else self.text[:37] + "…"
+        return f"`{short}`" if "`" not in short else short
+
+
+@dataclass(frozen=True, slots=True)
+class _Retreat:
+    """A place to go on from: `depth` entries of the stack stay, then `insert` is put there."""
+
+    depth: int
+    insert: str
+    direct: bool
+    states: list[int]
+
+
+class Recovery:
+    """Repairs one machine's stack after each misfit."""
+
+    def __init__(self, machine: Machine, source: SourceFile, diagnostics: Diagnostics) -> None:
+        self.machine = machine
+        self.tables = machine.tables
+        self.text = source.text
+        self.diagnostics = diagnostics
+        self._resumed_at = -1
+
+    def resume(self, offset: int) -> int:
+        """Reports what stands at `offset`, makes the stack ready to go on, and says from where."""
+        piece = self._piece(offset)
+        silent = piece.start == self._resumed_at
+        pos = None
+        if not silent:
+            pos = self._small_repair(piece)
+        if pos is None:
+            if not silent:
+                self._report(piece)
+            pos = self._retreat(piece)
+        self._resumed_at = pos
+        return pos
+
+    # ---- looking -------------------------------------------------------------------------------
+
+    def _piece(self, offset: int) -> Piece:
+        start = skip(self.text, offset)
+        found = _PIECE.match(self.text, start)
+        if found is None:
+            return Piece("end", "", len(self.text), len(self.text))
+        return Piece(found.lastgroup or "strange", found.group(), found.start(), found.end())
+
+    def after(self, states: list[int], kind: str) -> list[int] | None:
+        """The stack after a token, or None if it does not fit; the machine is not touched."""
+        states = list(states)
+        tables = self.tables
+        while True:
+            action = tables.actions[states[-1]].get(kind)
+            if action is None:
+                return None
+            if action >= 0:
+                return [*states, action]
+            rule = tables.rules[-1 - action]
+            if rule.size:
+                del states[-rule.size :]
+            states.append(tables.gotos[states[-1]][rule.origin])
+            if kind == "$END" and states[-1] == self.machine.end_state:
+                return states
+
+    def accepted(self) -> list[str]:
+        """Every terminal that fits now."""
+        states = self.machine.states
+        return [
+            kind
+            for kind in self.tables.actions[states[-1]]
+            if kind not in ("ERROR", "JUNK", "NO_MATCH") and self.after(states, kind) is not None
+        ]
+
+    def _fits(self, states: list[int], pos: int) -> str | None:
+        """The kind of the next token, if it fits on a stack."""
+        kind, _, _ = read_token(self.tables.lexer(states[-1]), self.tables.signs, self.text, pos)
+        return kind if kind and self.after(states, kind) is not None else None
+
+    def _feed(self, kind: str, text: str, start: int, end: int) -> bool:
+        if self.after(self.machine.states, kind) is None:
+            return False
+        return self.machine.feed(kind, text, start, end)
+
+    # ---- slips whose meaning is clear ----------------------------------------------------------
+
+    def _small_repair(self, piece: Piece) -> int | None:
+        """Reads a slip as what it means; None where there is none. Returns where to go on."""
+        for repair in (
+            self._missing_match,
+            self._definition_name,
+            self._strange,
+            self._string,
+            self._slip,
+            self._keyword,
+        ):
+            pos = repair(piece)
+            if pos is not None:
+                return pos
+        return None
+
+    def _missing_match(self, piece: Piece) -> int | None:
+        """A definition that ends without `match`; the builder reports it."""
+        states = self.after(self.machine.states, "NO_MATCH")
+        if states is None or self._fits(states, piece.start) is None:
+            return None
+        self._feed("NO_MATCH", "", piece.start, piece.start)
+        return piece.start
+
+    def _definition_name(self, piece: Piece) -> int | None:
+        """A keyword, or something else than a name, where the name of a definition stands."""
+        values, begins = self.machine.values, self.machine.begins
+        if values and values[-1] in ("audience", "segment") and self._may_be_name():
+            kind = values[-1]
+            self.diagnostics.report(
+                "missing-name",
+                piece.span,
+                f"expected a name after `{kind}`, found {piece.shown}",
+                help="names are small letters, digits and `_`, without quotes",
+            )
+            self._feed("NAME", "", piece.start, piece.start)
+            return piece.end if piece.kind in ("string", "number", "single") else piece.start
+        word = values[-1] if len(values) > 1 and isinstance(values[-1], str) else ""
+        if word not in _HEADERS or values[-2] not in ("audience", "segment"):
+            return None
+        start = begins[-1]
+        self.diagnostics.report(
+            "reserved-name",
+            Span(start, start + len(word)),
+            f"expected a name after `{values[-2]}`, found `{word}`",
+            help=f"`{word}` is a word of the language",
+        )
+        self._pop_to(len(values) - 1)
+        self._feed("NAME", "", start, start + len(word))
+        return piece.start
+
+    def _may_be_name(self) -> bool:
+        return self.after(self.machine.states, "NAME") is not None
+
+    def _strange(self, piece: Piece) -> int | None:
+        """Characters that mean nothing: left out."""
+        if piece.kind != "strange":
+            return None
+        self.diagnostics.report(
+            "invalid-character",
+            piece.span,
+            f"expected a word, a number or a sign, found `{piece.text}`",
+            help="a string stands in double quotes" if piece.text in "'‘’“”" else None,
+        )
+        return piece.end
+
+    def _string(self, piece: Piece) -> int | None:
+        """A string in the wrong quotes, or one that is not closed."""
+        if piece.kind == "single":
+            inner = piece.text[1:-1].replace("\\", "\\\\").replace('"', '\\"')
+            self.diagnostics.report(
+                "invalid-character",
+                piece.span,
+                f'expected `"`, found `{piece.text[0]}`',
+                help="a string stands in double quotes",
+                replacement=f'"{inner}"',
+            )
+            self._feed("STRING", f'"{inner}"', piece.start, piece.end)
+            return piece.end
+        if piece.kind not in ("open_string", "open_quoted"):
+            return None
+        quote = piece.text[0]
+        end = self._string_end(piece)
+        what = "string" if quote == '"' else "name"
+        self.diagnostics.report(
+            "unclosed-string",
+            Span(piece.start, end),
+            f"expected `{quote}` at the end of the {what}, found the end of the line"
+            if quote == '"'
+            else "expected a backtick at the end of the name, found the end of the line",
+        )
+        inner = self.text[piece.start + 1 : end].replace("\\", "\\\\")
+        kind = "STRING" if quote == '"' else "QUOTED"
+        if not self._feed(kind, f"{quote}{inner}{quote}", piece.start, end):
+            self._feed("ERROR", "", piece.start, end)
+        return end
+
+    def _string_end(self, piece: Piece) -> int:
+        """Where an unclosed string most likely ends: before a bracket that is still to close."""
+        line_start = self.text.rfind("\n", 0, piece.start) + 1
+        before = self.text[line_start : piece.start]
+        for opening, closing in zip(_OPENING, _CLOSING, strict=True):
+            if before.count(opening) > before.count(closing) and closing in piece.text:
+                return piece.start + piece.text.index(closing)
+        return piece.start + len(piece.text.rstrip())
+
+    def _slip(self, piece: Piece) -> int | None:
+        """A sign of some other language."""
+        if piece.kind != "slip":
+            return None
+        kind, meant = _SLIPS[piece.text]
+        fits = self._feed(kind, meant, piece.start, piece.end)
+        self.diagnostics.report(
+            "syntax" if fits else "invalid-character",
+            piece.span,
+            f"expected `{meant}`, found `{piece.text}`",
+            replacement=meant,
+        )
+        return piece.end
+
+    def _keyword(self, piece: Piece) -> int | None:
+        """A misspelt keyword, where a name does not fit; or one in capitals."""
+        if piece.kind != "word" or len(piece.text) < 2:
+            return None
+        fitting = {
+            text: kind
+            for text, kind in self.tables.words.items()
+            if kind in self.tables.actions[self.machine.states[-1]]
+            and self.after(self.machine.states, kind) is not None
+        }
+        lower = piece.text.lower()
+        close = [lower] if lower in fitting else nearest(lower, fitting, 1)
+        if not close or (
+            close[0] != lower and (len(lower) < 4 or abs(len(lower) - len(close[0])) > 2)
+        ):
+            return None
+        self.diagnostics.report(
+            "syntax",
+            piece.span,
+            f"expected `{close[0]}`, found `{piece.text}`",
+            help="keywords are written in small letters" if close[0] == lower else None,
+            replacement=close[0],
+        )
+        self._feed(fitting[close[0]], close[0], piece.start, piece.end)
+        return piece.end
+
+    # ---- messages ------------------------------------------------------------------------------
+
+    def _report(self, piece: Piece) -> None:
+        accepted = self.accepted()
+        values, begins, ends = self.machine.values, self.machine.begins, self.machine.ends
+        if accepted == ["CALENDAR"] and values:
+            self.diagnostics.report(
+                "syntax",
+                Span(begins[-1], ends[-1]),
+                f"expected a duration such as `30d`, found `{self.text[begins[-1] : ends[-1]]}`",
+                help="a number needs its unit: `ms`, `s`, `min`, `h`, `d` or `w`",
+            )
+            return
+        self.diagnostics.report(
+            "syntax",
+            piece.span,
+            f"expected {expected_words(accepted, self.tables)}, found {piece.shown}",
+            help=self._advice(piece),
+        )
+
+    def _advice(self, piece: Piece) -> str | None:
+        if piece.kind == "date":
+            return "a date stands in a window: `since`, `before`, `from … to …`, `on`"
+        if piece.text == "%" or (piece.kind == "number" and piece.text.endswith("%")):
+            return "`%` stands only where a share is expected: `keep`, `sample` and `holdout`"
+        if piece.kind == "word" and self.text[: piece.start].rstrip().endswith(("(", "[")):
+            return f"as a name it stands in backticks: `` `{piece.text}` ``"
+        return None
+
+    # ---- giving something up -------------------------------------------------------------------
+
+    def _retreat(self, piece: Piece) -> int:
+        """Gives up the smallest part that lets the parser go on; returns where."""
+        retreats = self._retreats()
+        brackets = 0
+        start = piece.start
+        while True:
+            strong = self._is_statement(piece)
+            if strong or piece.kind == "end":
+                brackets = 0
+            if brackets == 0:
+                retreat = self._best(retreats, piece, strong or piece.kind == "end", start)
+                if retreat is not None:
+                    self._take(retreat, start, piece.start)
+                    return piece.start
+            if piece.kind == "end":
+                self._take(retreats[-1], start, piece.start)
+                return piece.start
+            if piece.text in tuple(_OPENING):
+                brackets += 1
+            elif piece.text in tuple(_CLOSING) and brackets:
+                brackets -= 1
+            piece = self._piece(piece.end)
+
+    def _is_statement(self, piece: Piece) -> bool:
+        """A word that starts a statement, at the start of a line."""
+        if piece.kind != "word" or piece.text not in _STATEMENTS:
+            return False
+        line_start = self.text.rfind("\n", 0, piece.start) + 1
+        return not self.text[line_start : piece.start].strip()
+
+    def _retreats(self) -> list[_Retreat]:
+        """From giving up least to most."""
+        machine = self.machine
+        found = []
+        for depth in range(len(machine.states), 0, -1):
+            states = machine.states[:depth]
+            for insert in ("ERROR", "JUNK"):
+                after = self.after(states, insert)
+                if after is not None:
+                    direct = self.tables.actions[states[-1]].get(insert, -1) >= 0
+                    found.append(_Retreat(depth, insert, direct, after))
+        whole = _Retreat(len(machine.states), "", False, list(machine.states))
+        top_is_open = bool(found) and found[0].direct and found[0].depth == len(machine.states)
+        found.insert(1 if top_is_open else 0, whole)
+        return found
+
+    def _best(
+        self, retreats: list[_Retreat], piece: Piece, strong: bool, start: int
+    ) -> _Retreat | None:
+        for retreat in retreats:
+            if not retreat.insert and piece.start == start:
+                continue  # this is the misfit itself
+            kind = self._fits(retreat.states, piece.start)
+            if kind and (retreat.insert or strong or kind in _SEPARATORS):
+                return retreat
+            if retreat.direct and not strong:
+                return None  # only a statement may give up more than the innermost part
+        return None
+
+    def _take(self, retreat: _Retreat, start: int, end: int) -> None:
+        if not retreat.insert:
+            return
+        depth = retreat.depth - 1  # values on the stack: one fewer than states
+        begin = self.machine.begins[depth] if depth < len(self.machine.begins) else start
+        self._pop_to(depth)
+        last = len(self.text[:end].rstrip())
+        self.machine.feed(retreat.insert, "", begin, max(begin, last))
+
+    def _pop_to(self, depth: int) -> None:
+        machine = self.machine
+        del machine.states[depth + 1 :]
+        del machine.values[depth:], machine.begins[depth:], machine.ends[depth:]
