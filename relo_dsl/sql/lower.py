@@ -1,0 +1,310 @@
+"""Conditions as sets of devices.
+
+Every condition is a set or the complement of one, and stays so until it has to be listed: `no
+purchase within 30d` is the complement of a scan of purchases, and next to something positive it
+costs that scan only. The universe is read where nothing else bounds the answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from relo_dsl.catalog import PropertyType
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.sql.build import (
+    DIALECT,
+    Parameters,
+    all_of,
+    any_of,
+    call,
+    column,
+    is_in,
+    negated,
+    select,
+    subquery,
+    union,
+)
+from relo_dsl.sql.predicates import PredicateSql, Source, holds_when_absent
+from relo_dsl.sql.proof import prove
+from relo_dsl.sql.query import SqlQuery
+from relo_dsl.sql.scans import Scan, event_types, holds_without_events
+from relo_dsl.sql.scope import Scope, device
+from relo_dsl.terms import (
+    Always,
+    And,
+    Comparison,
+    Condition,
+    Did,
+    InList,
+    Not,
+    Or,
+    Predicate,
+    Property,
+    Reference,
+    Trait,
+    properties_of,
+)
+
+_TRAIT_COLUMNS: dict[PropertyType, str] = {
+    PropertyType.STRING: "v_string",
+    PropertyType.NUMBER: "v_number",
+    PropertyType.BOOLEAN: "v_boolean",
+    PropertyType.TIME: "v_time",
+    PropertyType.STRINGS: "v_strings",
+    PropertyType.NUMBERS: "v_numbers",
+}
+
+
+@dataclass(frozen=True)
+class DeviceSet:
+    """Devices, or (complement) all others of the universe.
+
+    `parts` are queries whose devices together make the set; `bounded` says that all of them lie in
+    the universe. A scan keeps itself apart so that tests can be added to it.
+    """
+
+    parts: tuple[exp.Query | Scan, ...]
+    complement: bool = False
+    bounded: bool = True
+
+
+@dataclass
+class Lowering:
+    """Turns one scoped plan at one instant into SQL."""
+
+    scope: Scope
+    shared: dict[Condition, str] = field(default_factory=dict)
+    ctes: list[exp.CTE] = field(default_factory=list)
+
+    def devices(self, condition: Condition) -> exp.Query:
+        """The devices of the universe for which the condition holds, each once."""
+        for reference in _used_twice(condition):
+            self._name(reference)
+        return self._universal(self._set(condition))
+
+    def _universal(self, found: DeviceSet) -> exp.Query:
+        """The devices of a set, listed; the universe is read where the set leaves it open."""
+        if not found.complement and found.bounded:
+            return self._listed(found)
+        test = self._among(found)
+        everyone = subquery(union(self.scope.universe()))
+        return select([device()], everyone, [] if test is None else [test])
+
+    # ---- sets ----------------------------------------------------------------------------------
+
+    def _set(self, condition: Condition) -> DeviceSet:
+        if isinstance(condition, Reference) and condition.condition in self.shared:
+            return self._referred(condition)
+        types = event_types(condition)
+        if types is not None:
+            return self._scan(condition, types)
+        match condition:
+            case And(operands):
+                return self._all(operands)
+            case Or(operands):
+                return self._any(operands)
+            case Not(operand):
+                inner = self._set(operand)
+                return DeviceSet(inner.parts, not inner.complement, inner.bounded)
+            case Trait(predicate):
+                return self._traits(predicate)
+            case InList(name):
+                return DeviceSet((self.scope.listed(name),), bounded=False)
+            case Reference(_, inner_condition):
+                return self._set(inner_condition)
+            case Always(value):
+                return DeviceSet((), complement=value)
+            case Comparison():  # no measure at all: decided before any event is read
+                return DeviceSet((), complement=holds_without_events(condition))
+            case Did():
+                raise AssertionError("a Did is a scan")
+
+    def _scan(self, condition: Condition, types: tuple[str, ...]) -> DeviceSet:
+        if holds_without_events(condition):
+            positive: Condition = (
+                condition.operand if isinstance(condition, Not) else Not(condition)
+            )
+            return DeviceSet((Scan(self.scope, positive, types),), complement=True)
+        return DeviceSet((Scan(self.scope, condition, types),))
+
+    def _all(self, operands: Sequence[Condition]) -> DeviceSet:
+        sets = [self._set(operand) for operand in _merged(operands, And)]
+        anchors = [s for s in sets if not s.complement and len(s.parts) == 1]
+        anchors.sort(key=lambda s: (not s.bounded, not isinstance(s.parts[0], Scan)))
+        if anchors:
+            anchor = anchors[0]
+            others = [
+                test for s in sets if s is not anchor and (test := self._among(s)) is not None
+            ]
+            bounded = anchor.bounded or any(s.bounded and not s.complement for s in sets)
+            return DeviceSet((self._narrowed(anchor.parts[0], others),), bounded=bounded)
+        positive = [s for s in sets if not s.complement]
+        if positive:
+            listed = self._listed(positive[0])
+            others = [
+                test for s in sets if s is not positive[0] and (test := self._among(s)) is not None
+            ]
+            narrowed = select([device()], subquery(listed), others)
+            return DeviceSet((narrowed,), bounded=any(s.bounded for s in positive))
+        # Only complements: not a and not b is not (a or b).
+        return DeviceSet(tuple(part for s in sets for part in s.parts), complement=True)
+
+    def _any(self, operands: Sequence[Condition]) -> DeviceSet:
+        sets = [self._set(operand) for operand in _merged(operands, Or)]
+        positive = [s for s in sets if not s.complement]
+        if len(positive) == len(sets):
+            parts = tuple(part for s in sets for part in s.parts)
+            return DeviceSet(parts, bounded=all(s.bounded for s in sets))
+        # not a or b is not (a and not b): the complement stays one.
+        flipped = [DeviceSet(s.parts, not s.complement, s.bounded) for s in sets]
+        first = next(s for s in flipped if not s.complement)
+        others = [test for s in flipped if s is not first and (test := self._among(s)) is not None]
+        if len(first.parts) == 1:
+            return DeviceSet((self._narrowed(first.parts[0], others),), complement=True)
+        inside = select([device()], subquery(self._listed(first)), others)
+        return DeviceSet((inside,), complement=True)
+
+    def _narrowed(self, part: exp.Query | Scan, tests: list[exp.Expr]) -> exp.Query | Scan:
+        if not tests:
+            return part
+        if isinstance(part, Scan):
+            return part.query(tests)
+        return select([device()], subquery(part), tests)
+
+    def _listed(self, devices: DeviceSet) -> exp.Query:
+        queries = [part.query() if isinstance(part, Scan) else part for part in devices.parts]
+        if not queries:
+            empty = self.scope.universe()[0]
+            empty.set("where", exp.Where(this=all_of([empty.args["where"].this, exp.false()])))
+            return empty
+        return union(queries)
+
+    def _among(self, devices: DeviceSet) -> exp.Expr | None:
+        """The test that a device lies in the set; None where every device passes."""
+        if not devices.parts:
+            return None if devices.complement else exp.false()
+        tests = [
+            is_in(
+                device(),
+                part.query() if isinstance(part, Scan) else part,
+                negate=devices.complement,
+            )
+            for part in devices.parts
+        ]
+        return all_of(tests) if devices.complement else any_of(tests)
+
+    # ---- traits and references -----------------------------------------------------------------
+
+    def _traits(self, predicate: Predicate) -> DeviceSet:
+        if not properties_of(predicate):
+            return DeviceSet((), complement=holds_when_absent(predicate))
+        absent = holds_when_absent(predicate)
+        names = tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
+        source = _trait_source(names, self.scope.params)
+        test = PredicateSql(source, self.scope.params).render(predicate)
+        if absent:
+            test = negated(call("ifNull", test, exp.Literal.number(0)))
+        return DeviceSet((self.scope.traits(names, [test]),), complement=absent)
+
+    def _name(self, condition: Condition) -> None:
+        """Gives a reference that is used twice a name, so that its text stands once."""
+        query = self._universal(self._set(condition))
+        name = f"reference_{len(self.ctes) + 1}"
+        alias = exp.TableAlias(this=exp.Identifier(this=name, quoted=False))
+        self.ctes.append(exp.CTE(this=query, alias=alias))
+        self.shared[condition] = name
+
+    def _referred(self, reference: Reference) -> DeviceSet:
+        name = self.shared[reference.condition]
+        table = exp.Table(this=exp.Identifier(this=name, quoted=False))
+        return DeviceSet((select([device()], table),))
+
+
+def _trait_source(names: tuple[str, ...], params: Parameters) -> Source:
+    """Traits as the value of the latest identify; NULLs and nulls survive inside a tuple."""
+
+    def latest(prop: Property, what: str) -> exp.Expr:
+        order = call("tuple", column("time"), column("tie"))
+        value = call("tuple", column(what))
+        if len(names) == 1:
+            found = call("argMax", value, order)
+        else:
+            of_name = exp.EQ(this=column("name"), expression=params.string(prop.name))
+            found = call("argMaxIf", value, order, of_name)
+        return call("tupleElement", found, exp.Literal.number(1))
+
+    def present(prop: Property) -> exp.Expr:
+        return exp.EQ(this=latest(prop, "present"), expression=exp.Literal.number(1))
+
+    return Source(lambda prop: latest(prop, _TRAIT_COLUMNS[prop.type]), present)
+
+
+def _merged(operands: Sequence[Condition], kind: type) -> list[Condition]:
+    """Operands over the same event types joined into one, which one scan then answers."""
+    groups: dict[tuple[str, ...], list[Condition]] = {}
+    merged: list[Condition] = []
+    for operand in operands:
+        types = event_types(operand)
+        if types is None:
+            merged.append(operand)
+        else:
+            groups.setdefault(types, []).append(operand)
+    for group in groups.values():
+        merged.append(group[0] if len(group) == 1 else kind(tuple(group)))
+    return merged
+
+
+def _used_twice(condition: Condition) -> list[Condition]:
+    """What is referred to more than once, the innermost first."""
+    counts: Counter[Condition] = Counter()
+    order: dict[Condition, None] = {}
+
+    def visit(node: Condition) -> None:
+        for inner in _children(node):
+            visit(inner)
+        if isinstance(node, Reference):
+            counts[node.condition] += 1
+            order.setdefault(node.condition)
+
+    visit(condition)
+    return [inner for inner in order if counts[inner] > 1]
+
+
+def _children(node: Condition) -> Iterator[Condition]:
+    match node:
+        case And(operands) | Or(operands):
+            yield from operands
+        case Not(operand) | Reference(_, operand):
+            yield operand
+
+
+def members_query(plan: ScopedPlan, now: int) -> SqlQuery:
+    """The consented members at T = `now`: one column `device`, 16 bytes, each device once."""
+    return _query(plan, now, device(), Scope.consent_guard)
+
+
+def count_query(plan: ScopedPlan, now: int) -> SqlQuery:
+    """How many members there are at T = `now`: one row, one column."""
+    return _query(plan, now, call("count"), Scope.consent_guard)
+
+
+def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
+    """How many devices meet the condition but lack consent at T: a count, never their keys."""
+    return _query(plan, now, call("count"), Scope.withheld_guard)
+
+
+def _query(
+    plan: ScopedPlan, now: int, what: exp.Expr, guard: Callable[[Scope], exp.Expr]
+) -> SqlQuery:
+    scope = Scope(plan, now, Parameters())
+    lowering = Lowering(scope)
+    found = lowering.devices(plan.plan.condition)
+    query = select([what], subquery(found), [guard(scope)])
+    query.set("with_", exp.With(expressions=[scope.consent_now(), *lowering.ctes]))
+    compiled = SqlQuery(query.sql(dialect=DIALECT), dict(scope.params.values))
+    prove(compiled, plan, now)
+    return compiled

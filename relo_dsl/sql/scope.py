@@ -1,0 +1,173 @@
+"""Scoped relations: the only names of tables there are.
+
+Every relation comes with the guards that bind it to a client, to the evaluation instant and to the
+consent that each record carried; `consented` adds the consent in force. Nothing else in the
+compiler can name a table, and `proof.py` checks the finished text for exactly these guards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.sql.build import (
+    Parameters,
+    all_of,
+    any_of,
+    call,
+    column,
+    compare,
+    is_in,
+    number,
+    select,
+    subquery,
+)
+from relo_dsl.terms import Window
+from relo_dsl.times import subtract_months
+
+EXTENDED_RETENTION = 64
+DEVICE = "device"
+#: The name under which every query knows the consent in force.
+CONSENT_NOW = "consent_now"
+
+
+def device() -> exp.Expr:
+    return column(DEVICE)
+
+
+def _table(name: str) -> exp.Expr:
+    return exp.Table(this=exp.Identifier(this=name, quoted=False))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The relations of one scoped plan at one instant (`now`, epoch milliseconds)."""
+
+    plan: ScopedPlan
+    now: int
+    params: Parameters
+
+    # ---- guards --------------------------------------------------------------------------------
+
+    def client_guard(self) -> exp.Expr:
+        """Rows of this client."""
+        return compare(
+            column("client_id"), "=", self.params.add(self.plan.client, "UInt32", "client")
+        )
+
+    def time_guard(self) -> exp.Expr:
+        """Rows that exist at T."""
+        return compare(column("time"), "<=", self.params.time(self.now, "t"))
+
+    def flags_guard(self) -> exp.Expr:
+        """Records that carried every flag of the mask."""
+        mask = self._mask()
+        return compare(call("bitAnd", column("flags"), mask), "=", mask.copy())
+
+    def retention_guard(self, after: int | None) -> list[exp.Expr]:
+        """Nothing older than its retention; none where the window `after` is younger anyway."""
+        months = self.plan.plan.retention_months
+        if months is None:
+            return []
+        limit = subtract_months(self.now, months)
+        if after is not None and after >= limit - 1:
+            return []
+        young = compare(column("time"), ">=", self.params.time(limit))
+        extended = self.plan.plan.extended_months
+        if extended is None or extended <= months:
+            return [young]
+        kept = [
+            compare(column("retain_months"), ">", self.params.add(months, "UInt16")),
+            compare(column("time"), ">=", self.params.time(subtract_months(self.now, extended))),
+            is_in(device(), self._granted()),
+        ]
+        return [any_of([young, all_of(kept)])]
+
+    def consent_guard(self) -> exp.Expr:
+        """Devices whose consent in force at T has every flag of the mask."""
+        mask = self._mask()
+        held = call("bitAnd", column("flags_now"), mask)
+        if self.plan.plan.default_flags & self.plan.mask == self.plan.mask:
+            return is_in(device(), self._by_consent(compare(held, "!=", mask.copy())), negate=True)
+        return is_in(device(), self._by_consent(compare(held, "=", mask.copy())))
+
+    def withheld_guard(self) -> exp.Expr:
+        """The opposite of `consent_guard`: for counting what consent held back, never for ids."""
+        guard = self.consent_guard()
+        return guard.this if isinstance(guard, exp.Not) else exp.Not(this=guard)
+
+    def consent_now(self) -> exp.CTE:
+        """The consent of each device at T: its latest records, those of one instant ANDed."""
+        together = exp.alias_(call("groupBitAnd", column("flags")), "flags_then")
+        by_instant = select(
+            [device(), column("time"), together],
+            _table("consent"),
+            [self.client_guard(), self.time_guard()],
+            [device(), column("time")],
+        )
+        latest = exp.alias_(call("argMax", column("flags_then"), column("time")), "flags_now")
+        query = select([device(), latest], subquery(by_instant), (), [device()])
+        alias = exp.TableAlias(this=exp.Identifier(this=CONSENT_NOW, quoted=False))
+        return exp.CTE(this=query, alias=alias)
+
+    def _mask(self) -> exp.Expr:
+        return self.params.add(self.plan.mask, "UInt8", "mask")
+
+    def _granted(self) -> exp.Select:
+        """Devices whose record in force explicitly grants extended retention."""
+        held = call("bitAnd", column("flags_now"), number(EXTENDED_RETENTION))
+        return self._by_consent(compare(held, "=", number(EXTENDED_RETENTION)))
+
+    def _by_consent(self, test: exp.Expr) -> exp.Select:
+        return select([device()], _table(CONSENT_NOW), [test])
+
+    # ---- relations -----------------------------------------------------------------------------
+
+    def events(
+        self,
+        types: tuple[str, ...],
+        window: Window,
+        where: list[exp.Expr],
+        having: list[exp.Expr],
+    ) -> exp.Select:
+        """Devices with events of these types (none: any) in the window that pass `where`."""
+        after, until = window.bounds(self.now)
+        guards = [self.client_guard()]
+        if len(types) == 1:
+            guards.append(compare(column("event_type"), "=", self.params.string(types[0])))
+        elif types:
+            names = [self.params.string(name) for name in types]
+            guards.append(exp.In(this=column("event_type"), expressions=names))
+        if after is not None:
+            guards.append(compare(column("time"), ">", self.params.time(after)))
+        if until < self.now:
+            guards.append(compare(column("time"), "<=", self.params.time(until)))
+        else:
+            guards.append(self.time_guard())
+        guards += [self.flags_guard(), *self.retention_guard(after)]
+        return select([device()], _table("events"), [*guards, *where], [device()], having)
+
+    def traits(self, names: tuple[str, ...], having: list[exp.Expr]) -> exp.Select:
+        """Devices with visible identifies that set one of these traits."""
+        guards = [self.client_guard()]
+        if len(names) == 1:
+            guards.append(compare(column("name"), "=", self.params.string(names[0])))
+        else:
+            values = [self.params.string(name) for name in names]
+            guards.append(exp.In(this=column("name"), expressions=values))
+        guards += [self.time_guard(), self.flags_guard(), *self.retention_guard(None)]
+        return select([device()], _table("traits"), guards, [device()], having)
+
+    def listed(self, name: str) -> exp.Select:
+        """Devices on an uploaded list."""
+        guards = [
+            self.client_guard(),
+            compare(column("name"), "=", self.params.string(name)),
+        ]
+        return select([device()], _table("lists"), guards)
+
+    def universe(self) -> list[exp.Select]:
+        """Every device with a visible event, every device with a visible identify."""
+        return [self.events((), Window(), [], []), self.traits(("",), [])]
