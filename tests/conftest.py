@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from relo_dsl.engine import Engine
 
 pytest_plugins = ["pytester"]
 
@@ -53,3 +58,25 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no ../shared/data beside the repository: put the sample files there")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine, None, None]:
+    """The one embedded engine of this process (chDB opens one folder), with its tables made.
+
+    Tests keep apart by client id: take one from `new_client`.
+    """
+    from relo_dsl.engine import Engine
+
+    with Engine.embedded(tmp_path_factory.mktemp("relo")) as opened:
+        opened.migrate()
+        yield opened
+
+
+_clients = itertools.count(1_000)
+
+
+@pytest.fixture
+def new_client() -> int:
+    """A client id that no other test uses."""
+    return next(_clients)

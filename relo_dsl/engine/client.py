@@ -25,6 +25,7 @@ from relo_dsl.sql.query import SqlQuery
 if TYPE_CHECKING:
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.common import StreamContext
 
 # Generated queries nest deeper and are longer than what people write.
 _SESSION = {
@@ -67,6 +68,40 @@ class Result:
     elapsed_s: float
     rows_read: int
     bytes_read: int
+
+
+class Members:
+    """Device keys in chunks, to be read once; what that cost is known when it has been read."""
+
+    def __init__(self, engine: Engine, query: SqlQuery, limits: Limits) -> None:
+        self._engine = engine
+        self._query = query
+        self._limits = limits
+        self.count = 0
+        self.elapsed_s = 0.0
+        self.rows_read = 0
+        self.bytes_read = 0
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        engine = self._engine
+        engine.open_streams()  # now, so that it does not count as cost
+        # chDB tells a stream's cost nowhere, but nobody else reads in this process.
+        counts = [engine.counters(), engine.counters()] if engine.is_embedded else []
+        started = time.perf_counter()
+        with engine.stream(self._query, self._limits) as stream, translated():
+            for columns in stream:
+                self.count += len(columns[0])
+                yield list(columns[0])
+            summary = stream.source.summary
+        self.elapsed_s = time.perf_counter() - started
+        if engine.is_embedded:
+            first, second, last = (*counts, engine.counters())
+            # What was read since `second`, without what reading `second` itself cost.
+            self.rows_read = last[0] - second[0] - (second[0] - first[0])
+            self.bytes_read = last[1] - second[1] - (second[1] - first[1])
+        else:
+            self.rows_read = int(summary.get("read_rows", 0))
+            self.bytes_read = int(summary.get("read_bytes", 0))
 
 
 class Engine:
@@ -136,9 +171,13 @@ class Engine:
 
         where = self._connect.get("path") or _without_password(self._connect["dsn"])
         try:
-            return clickhouse_connect.get_client(**self._connect, settings=_SESSION)
+            client = clickhouse_connect.get_client(**self._connect, settings=_SESSION)
         except Error as error:
             raise UserError(f"cannot open the event store {where}: {_first_line(error)}") from error
+        if self.is_embedded:
+            # clickhouse-connect 1.12 takes the rows that chDB returned for those that it read.
+            client._backend._summary = _chdb_summary  # type: ignore[attr-defined]
+        return client
 
     @property
     def client(self) -> Client:
@@ -160,11 +199,11 @@ class Engine:
 
         Raises UserError where a limit was reached, EngineError for anything else.
         """
-        text, params = self._prepared(query)
+        text, params = self._prepared(_read_only(query, limits or self.limits))
         client = self.client
         started = time.perf_counter()
-        with _translated():
-            result = client.query(text, parameters=params, settings=_read(limits or self.limits))
+        with translated():
+            result = client.query(text, parameters=params or None)
         elapsed = time.perf_counter() - started
         summary = result.summary
         return Result(
@@ -175,24 +214,36 @@ class Engine:
             int(summary.get("read_bytes", 0)),
         )
 
-    def members(self, query: SqlQuery, *, limits: Limits | None = None) -> Iterator[list[bytes]]:
+    def members(self, query: SqlQuery, *, limits: Limits | None = None) -> Members:
         """Streams the first column of a read-only query, 16-byte device keys, in chunks.
 
         Other queries may run between chunks; a second stream may not. Raises as `query` does.
         """
-        text, params = self._prepared(query)
         _ = self.client  # refuses a closed or forked engine
+        return Members(self, query, limits or self.limits)
+
+    def open_streams(self) -> Client:
+        """The connection kept for streams, opened at first use."""
         if self._streams is None:
             self._streams = self._new_client()
-        settings = _read(limits or self.limits)
-        with (
-            _translated(),
-            self._streams.query_column_block_stream(
-                text, parameters=params, settings=settings
-            ) as stream,
-        ):
-            for columns in stream:
-                yield list(columns[0])
+        return self._streams
+
+    def stream(self, query: SqlQuery, limits: Limits) -> StreamContext:
+        """The column blocks of a read-only query, over a connection kept for streams."""
+        text, params = self._prepared(_read_only(query, limits))
+        # A server then sends what the query cost, or its error, before the first row.
+        whole = None if self.is_embedded else {"wait_end_of_query": 1}
+        with translated():
+            return self.open_streams().query_column_block_stream(
+                text, parameters=params or None, settings=whole
+            )
+
+    def counters(self) -> tuple[int, int]:
+        """Rows and bytes that this server, or this process, has read from tables so far."""
+        found = dict(
+            self.rows("SELECT event, value FROM system.events WHERE event LIKE 'Selected%'")
+        )
+        return int(found.get("SelectedRows", 0)), int(found.get("SelectedBytes", 0))
 
     def command(
         self,
@@ -202,13 +253,13 @@ class Engine:
     ) -> None:
         """Runs a statement that changes something. Raises EngineError."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with _translated():
+        with translated():
             self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
 
     def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of an internal query, without limits."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with _translated():
+        with translated():
             found = self.client.query(text, parameters=sent or None)
         return [tuple(row) for row in found.result_rows]
 
@@ -217,7 +268,7 @@ class Engine:
 
         With `one_part` its rows appear all at once: after a crash there are all of them or none.
         """
-        with _translated():
+        with translated():
             self.client.insert_arrow(table, data, settings=dict(ONE_PART) if one_part else None)
 
     def _prepared(self, query: SqlQuery) -> tuple[str, dict[str, object]]:
@@ -243,17 +294,28 @@ class Engine:
         self.close()
 
 
-def _read(limits: Limits) -> dict[str, object]:
-    """Settings of a compiled query. 1 and not 2: 2 would still allow file() and url()."""
+def _read_only(query: SqlQuery, limits: Limits) -> SqlQuery:
+    """The query with the settings of a compiled one. readonly 1: 2 would allow file() and url().
+
+    They stand in the text because clickhouse-connect gives settings of some statements to the whole
+    session, where readonly could never be taken back; no other SETTINGS in a query can undo them.
+    """
+    settings = (
+        f"readonly = 1, max_execution_time = {limits.max_seconds}, "
+        f"max_memory_usage = {limits.max_memory_bytes}, "
+        f"max_rows_to_read = {limits.max_rows_to_read}"
+    )
+    return SqlQuery(f"{query.text}\nSETTINGS {settings}", query.params)
+
+
+def _chdb_summary(result: Any) -> dict[str, str]:
     return {
-        "readonly": 1,
-        "max_execution_time": limits.max_seconds,
-        "max_memory_usage": limits.max_memory_bytes,
-        "max_rows_to_read": limits.max_rows_to_read,
+        "read_rows": str(result.storage_rows_read()),
+        "read_bytes": str(result.storage_bytes_read()),
     }
 
 
-class _translated:  # noqa: N801 - reads as a statement
+class translated:  # noqa: N801 - reads as a statement
     """Turns clickhouse-connect's errors into ours."""
 
     def __enter__(self) -> None:
