@@ -161,12 +161,13 @@ class Scope:
         return select([device()], _table("traits"), guards, [device()], having)
 
     def listed(self, name: str) -> exp.Select:
-        """Devices on an uploaded list."""
-        guards = [
-            self.client_guard(),
-            compare(column("name"), "=", self.params.string(name)),
-        ]
-        return select([device()], _table("lists"), guards)
+        """Devices on an uploaded list: on the latest version of it."""
+        latest = select([call("max", column("version"))], _table("lists"), self._list_guards(name))
+        of_latest = compare(column("version"), "=", subquery(latest))
+        return select([device()], _table("lists"), [*self._list_guards(name), of_latest])
+
+    def _list_guards(self, name: str) -> list[exp.Expr]:
+        return [self.client_guard(), compare(column("name"), "=", self.params.string(name))]
 
     def universe(self) -> list[exp.Select]:
         """Every device with a visible event, every device with a visible identify."""
