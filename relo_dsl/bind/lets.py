@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from relo_dsl.diagnostics import Diagnostics
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import Condition, Quantity, Selection
 
 #: What a let turned out to be: events, a number or measure, or a condition with its own windows.
-Bound = Selection | Quantity | Condition
+Bound: TypeAlias = "Selection | Quantity | Condition"
 
 
 @dataclass
