@@ -1,5 +1,6 @@
 """Makes nodes of files, definitions, headers and tests; expressions are in `expressions`."""
 
+# ruff: noqa: ARG002, N802 -- methods are named after rules and terminals, which set their arguments
 from __future__ import annotations
 
 from typing import Any
@@ -10,16 +11,18 @@ from relo_dsl.syntax import nodes
 from relo_dsl.syntax.expressions import ExpressionBuilder
 from relo_dsl.syntax.literals import PLAIN_NAME
 from relo_dsl.syntax.nodes import Date, Duration, Expr, Header, Name, Number, String
+from relo_dsl.syntax.tables import STATEMENTS
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: What a segment's header may say: nothing that only makes sense for a published set.
 SEGMENT_HEADERS = frozenset({"label", "description", "owner", "client", "timezone", "tags"})
 #: Words that no definition and no `let` can have for a name: a keyword could stand there.
-RESERVED = frozenset(
-    "audience segment let match keep sample holdout test given expect label description owner "
-    "timezone client type refresh export require ttl minimum tags and or not no then in any true "
-    "false null within between before since from on today yesterday this last affine missing "
-    "exists has contains matches is for".split()
+RESERVED = STATEMENTS | frozenset(
+    {
+        *("and", "or", "not", "no", "then", "in", "any", "true", "false", "null", "missing"),
+        *("within", "between", "before", "since", "from", "on", "today", "yesterday", "affine"),
+        *("exists", "has", "contains", "matches", "is", "for"),
+    }
 )
 _TAIL_ORDER = ("keep", "sample", "holdout")
 
@@ -100,7 +103,8 @@ class Builder(ExpressionBuilder):
 
     def _definition_name(self, span: Span, kind: str, what: str, first: Any) -> Name:
         if isinstance(first, Name):
-            if first.text in RESERVED or not PLAIN_NAME.fullmatch(first.text):
+            unfit = first.text in RESERVED or not PLAIN_NAME.fullmatch(first.text)
+            if unfit and first.text:
                 self._report_reserved(first, what)
             return first
         place = Span(span.start, span.start + len(kind))
@@ -113,7 +117,10 @@ class Builder(ExpressionBuilder):
         seen: set[str] = set()
         for header in headers:
             place = Span(header.span.start, header.span.start + len(header.keyword.split()[0]))
-            if header.keyword in seen:
+            allowed = kind == "audience" or header.keyword in SEGMENT_HEADERS
+            if not allowed:
+                self._refuse_in_segment(header.keyword, place)
+            elif header.keyword in seen:
                 self.diagnostics.report(
                     "duplicate-header",
                     place,
@@ -121,8 +128,6 @@ class Builder(ExpressionBuilder):
                     help="each header statement stands at most once",
                 )
             seen.add(header.keyword)
-            if kind == "segment" and header.keyword not in SEGMENT_HEADERS:
-                self._refuse_in_segment(header.keyword, place)
 
     def _refuse_in_segment(self, keyword: str, place: Span) -> None:
         self.diagnostics.report(
@@ -190,7 +195,7 @@ class Builder(ExpressionBuilder):
     def entries(self, span: Span, *entries: Name | String | Number) -> tuple[Any, ...]:
         return entries
 
-    def TIME(self, text: str, span: Span) -> int:  # noqa: N802, D102
+    def TIME(self, text: str, span: Span) -> int:
         return self.minutes(text, span)
 
     def refresh(self, span: Span, how: Any, *parts: Any) -> nodes.Refresh:

@@ -17,8 +17,21 @@ _COMPARING = {
 }
 _HEADER = {
     *("LABEL", "DESCRIPTION", "OWNER", "TIMEZONE", "CLIENT", "TYPE", "REFRESH", "EXPORT"),
-    *("REQUIRE", "TTL", "MINIMUM", "TAGS", "LET"),
+    *("REQUIRE", "TTL", "MINIMUM", "TAGS"),
 }
+#: Terminals that together mean one thing: those that must be there, what they are called, and
+#: what needs no mention beside it.
+_GROUPS: tuple[tuple[set[str], list[str], set[str]], ...] = (
+    ({"NAME", "LPAR", "NOT"}, ["a condition"], _OPERAND | _WINDOW),
+    ({"NAME", "LPAR", "NUMBER"}, ["a value"], _OPERAND),
+    ({"NUMBER", "STRING", "TRUE"}, ["a value"], _OPERAND | {"NULL", "LSQB", "LBRACE"}),
+    ({"AND"}, ["`and`", "`or`"], {"AND", "OR", "THEN"}),
+    (_WINDOW, ["a window"], _WINDOW),
+    ({"EQ"}, ["a comparison"], _COMPARING),
+    (_HEADER, ["a header statement"], _HEADER | {"LET"}),
+    ({"COLON"}, [], {"DOT"}),
+    ({"NAME"}, [], {"QUOTED"}),
+)
 _MOST = 5
 _WORDS = {
     "NAME": "a name",
@@ -44,47 +57,18 @@ _WORDS = {
 def expected_words(accepted: Sequence[str], tables: Tables) -> str:
     """A list such as "`)`, `and` or `or`" of the terminals that would have fitted."""
     left = set(accepted)
-    found: list[str] = []
-    for closing, name in ((")", "RPAR"), ("]", "RSQB"), ("}", "RBRACE")):
-        if name in left:
-            found.append(f"`{closing}`")
-            left.discard(name)
-    if {"NAME", "LPAR", "NOT"} <= left:
-        found.append("a condition")
-        left -= _OPERAND | _WINDOW
-    elif {"NAME", "LPAR", "NUMBER"} <= left:
-        found.append("a value")
-        left -= _OPERAND
-    elif {"NUMBER", "STRING", "TRUE"} <= left:
-        found.append("a value")
-        left -= _OPERAND | {"NULL", "LSQB", "LBRACE"}
-    if "AND" in left:
-        found += ["`and`", "`or`"]
-        if left >= _WINDOW:
-            found.append("a window")
-        if "EQ" in left:
-            found.append("a comparison")
-        left -= {"AND", "OR", "THEN", "DOT", "LSQB", "LPAR"} | _COMPARING | _WINDOW
-    elif left & _COMPARING and "EQ" in left:
-        found.append("a comparison")
-        left -= _COMPARING
-    if left >= _HEADER:
-        found.append("a header statement")
-        left -= _HEADER
-    elif left >= _HEADER - {"LET"}:
-        found.append("a header statement")
-        left -= _HEADER
-    if left >= _WINDOW:
-        found.append("a window")
-        left -= _WINDOW
-    if "NAME" in left:
-        left.discard("QUOTED")
+    found = [_word(name, tables) for name in ("RPAR", "RSQB", "RBRACE") if name in left]
+    left -= {"RPAR", "RSQB", "RBRACE"}
+    for needed, words, covered in _GROUPS:
+        if needed <= left:
+            found += words
+            left -= covered
+    if "AND" in accepted:
+        left &= {"COMMA"}
     found += [_word(kind, tables) for kind in accepted if kind in left]
     found = list(dict.fromkeys(found))[:_MOST]
-    if not found:
-        return "something else"
-    if len(found) == 1:
-        return found[0]
+    if len(found) < 2:
+        return found[0] if found else "something else"
     return ", ".join(found[:-1]) + " or " + found[-1]
 
 

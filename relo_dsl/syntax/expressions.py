@@ -4,6 +4,7 @@ A method takes the span of its rule and the values of its children, without punc
 keywords. Suffixes (`within 30d`, `in (…)`, …) become functions that wrap the operand before them.
 """
 
+# ruff: noqa: ARG002, N802 -- methods are named after rules and terminals, which set their arguments
 from __future__ import annotations
 
 import re
@@ -26,7 +27,7 @@ class ExpressionBuilder(Literals):
 
     # ---- words ---------------------------------------------------------------------------------
 
-    def NAME(self, text: str, span: Span) -> Name:  # noqa: N802, D102
+    def NAME(self, text: str, span: Span) -> Name:
         name = Name(text, span)
         if not PLAIN_NAME.fullmatch(text):
             source = self.diagnostics.source.text
@@ -202,7 +203,7 @@ class ExpressionBuilder(Literals):
         return lambda operand, whole: nodes.IsNamed(operand, name, whole), span.end
 
     def or_missing(self, span: Span, _: str) -> tuple[Suffix, int]:
-        return lambda operand, whole: nodes.OrMissing(operand, whole), span.end
+        return nodes.OrMissing, span.end
 
     def held_for(self, span: Span, length: Duration) -> tuple[Suffix, int]:
         return lambda operand, whole: nodes.HeldFor(operand, length, whole), span.end

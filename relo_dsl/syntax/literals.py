@@ -3,6 +3,7 @@
 Whatever is unreadable is reported once and replaced by something that keeps the tree whole.
 """
 
+# ruff: noqa: N802 -- methods are named after rules and terminals, which set their arguments
 from __future__ import annotations
 
 import re
@@ -37,22 +38,22 @@ class Literals:
     def __init__(self, diagnostics: Diagnostics) -> None:
         self.diagnostics = diagnostics
 
-    def NAME(self, text: str, span: Span) -> nodes.Name:  # noqa: N802, D102
+    def NAME(self, text: str, span: Span) -> nodes.Name:
         return nodes.Name(text, span)
 
-    def QUOTED(self, text: str, span: Span) -> nodes.Name:  # noqa: N802, D102
+    def QUOTED(self, text: str, span: Span) -> nodes.Name:
         return nodes.Name(text[1:-1].replace("``", "`"), span)
 
-    def STRING(self, text: str, span: Span) -> nodes.String:  # noqa: N802, D102
+    def STRING(self, text: str, span: Span) -> nodes.String:
         value = text[1:-1]
         if "\\" in value:
             value = self._unescape(value, span.start + 1)
         return nodes.String(value, span)
 
-    def NUMBER(self, text: str, span: Span) -> nodes.Number:  # noqa: N802, D102
+    def NUMBER(self, text: str, span: Span) -> nodes.Number:
         return nodes.Number(self.decimal(text, span), False, span)
 
-    def PERCENT(self, text: str, span: Span) -> nodes.Number:  # noqa: N802, D102
+    def PERCENT(self, text: str, span: Span) -> nodes.Number:
         value = self.decimal(text[:-1], span)
         if value > 100:
             self.diagnostics.report(
@@ -60,10 +61,10 @@ class Literals:
             )
         return nodes.Number(value, True, span)
 
-    def QUANTITY(self, text: str, span: Span) -> tuple[str, Span]:  # noqa: N802, D102
+    def QUANTITY(self, text: str, span: Span) -> tuple[str, Span]:
         return text, span
 
-    def DATE(self, text: str, span: Span) -> nodes.Date:  # noqa: N802, D102
+    def DATE(self, text: str, span: Span) -> nodes.Date:
         try:
             times.parse_instant(text)
         except times.TimeError as error:
@@ -191,8 +192,11 @@ class Literals:
         return hour * 60 + minute
 
     def check_name(self, name: nodes.Name, source: str) -> None:
-        """Reports a name that would need backticks; `source` is how it is written."""
-        if source[0] == "`" or PLAIN_NAME.fullmatch(source):
+        """Reports a name that would need backticks; `source` is how it is written.
+
+        An empty one stands for a name that was missing, which is already reported.
+        """
+        if not source or source[0] == "`" or PLAIN_NAME.fullmatch(source):
             return
         self.diagnostics.report(
             "syntax",

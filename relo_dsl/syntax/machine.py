@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from relo_dsl.source import Span
-from relo_dsl.syntax.tables import Lexer, Tables
-
-
-class Token(NamedTuple):
-    """A terminal and where it stands."""
-
-    kind: str
-    start: int
-    end: int
+from relo_dsl.syntax.tables import SKIP_PATTERN, Lexer, Tables
 
 
 class ReadError(Exception):
@@ -25,46 +16,39 @@ class ReadError(Exception):
         self.offset = offset
 
 
-class Values(Protocol):
-    """What makes values of rules and terminals: one method for each that has a value.
+class Program:
+    """The tables, bound to what makes values of rules and terminals.
 
-    A rule's method takes its span and its children, a terminal's (under the terminal's name) the
-    text and the span; terminals without a method stand as their text.
+    `values` is a class with one method for each rule and alias that has a value, and for each
+    terminal, under its name, that is more than its text. A rule's method takes the rule's span and
+    its children; a terminal's the text and the span.
     """
 
-    def __getattribute__(self, name: str, /) -> Any: ...
+    def __init__(self, tables: Tables, values: type) -> None:
+        self.tables = tables
+        self.rules: list[tuple[Any, ...]] = []
+        for rule in tables.rules:
+            call: Any = getattr(values, rule.call) if rule.call else rule.call
+            whole = len(rule.keep) == rule.size
+            self.rules.append((rule.size, rule.origin, call, rule.keep, rule.inline, whole))
+        self.terminals: dict[str, Any] = {
+            terminal.name: getattr(values, terminal.name, None) for terminal in tables.terminals
+        }
 
 
 class Machine:
     """An LALR parser's stack, fed token by token."""
 
-    def __init__(self, tables: Tables, values: Values, start: str) -> None:
+    def __init__(self, program: Program, builder: object, start: str) -> None:
+        tables = program.tables
+        self.program = program
         self.tables = tables
+        self.builder = builder
         self.end_state = tables.ends[start]
         self.states = [tables.starts[start]]
         self.values: list[Any] = []
         self.begins: list[int] = []
         self.ends: list[int] = []
-        self._reduce: list[tuple[Any, ...]] = [
-            (
-                rule.size,
-                rule.origin,
-                None
-                if rule.call is None
-                else ""
-                if rule.call == ""
-                else getattr(values, rule.call),
-                rule.keep,
-                rule.inline,
-                len(rule.keep) == rule.size,
-            )
-            for rule in tables.rules
-        ]
-        self._terminals: dict[str, Callable[[str, Span], Any]] = {
-            terminal.name: getattr(values, terminal.name)
-            for terminal in tables.terminals
-            if hasattr(values, terminal.name)
-        }
 
     def feed(self, kind: str, text: str, start: int, end: int) -> bool:
         """Takes a token; False where it does not fit. Reductions done before stay done.
@@ -72,49 +56,60 @@ class Machine:
         LALR tables never shift a wrong token, so a refused one leaves the text read so far intact.
         """
         actions, gotos, states = self.tables.actions, self.tables.gotos, self.states
+        rules = self.program.rules
         while True:
             action = actions[states[-1]].get(kind)
             if action is None:
                 return False
             if action >= 0:
-                make = self._terminals.get(kind)
+                make = self.program.terminals.get(kind)
                 states.append(action)
-                self.values.append(text if make is None else make(text, Span(start, end)))
+                self.values.append(
+                    text if make is None else make(self.builder, text, Span(start, end))
+                )
                 self.begins.append(start)
                 self.ends.append(end)
                 return True
-            size, origin, call, keep, inline, whole = self._reduce[-1 - action]
+            size, origin, call, keep, inline, whole = rules[-1 - action]
             if call is None and size == 1:
                 states[-1] = gotos[states[-2]][origin]
             else:
-                self._reduce_to(size, call, keep, inline, whole)
+                self._reduce(size, call, keep, inline, whole)
                 states.append(gotos[states[-1]][origin])
             if kind == "$END" and states[-1] == self.end_state:
                 return True
 
-    def _reduce_to(
+    def _reduce(
         self, size: int, call: Any, keep: tuple[int, ...], inline: bool, whole: bool
     ) -> None:
         """Replaces the top `size` values by what the rule makes of them."""
-        if not size:
-            self.values.append(call(Span(0, 0)))
-            self.begins.append(0)
-            self.ends.append(0)
-            return
         values, begins, ends = self.values, self.begins, self.ends
-        children = values[-size:]
-        if not whole:
-            children = [children[i] for i in keep]
+        if size == 1:
+            children = values[-1:] if whole else []
+            if inline:
+                children = _spread(children)
+            if call == "":
+                values[-1] = _Listed(children)
+            else:
+                values[-1] = call(self.builder, Span(begins[-1], ends[-1]), *children)
+            del self.states[-1]
+            return
+        if not size:
+            values.append(call(self.builder, Span(0, 0)))
+            begins.append(0)
+            ends.append(0)
+            return
+        children = values[-size:] if whole else [values[i - size] for i in keep]
         if inline:
             children = _spread(children)
         last = ends[-1]
-        del values[-size:], begins[1 - size or len(begins) :], ends[-size:], self.states[-size:]
+        del values[-size:], begins[1 - size :], ends[-size:], self.states[-size:]
         if call is None:
             values.append(children[0])
         elif call == "":
             values.append(_Listed(children))
         else:
-            values.append(call(Span(begins[-1], last), *children))
+            values.append(call(self.builder, Span(begins[-1], last), *children))
         ends.append(last)
 
     def run(self, text: str, pos: int) -> int:
@@ -126,11 +121,21 @@ class Machine:
         signs, feed = self.tables.signs, self.feed
         while True:
             lexer = lexer_of(states[-1])
-            kind, start, end = read_token(lexer, signs, text, pos)
-            if not kind or not feed(kind, text[start:end], start, end):
+            match = lexer.match(text, pos)
+            if match is None:
+                raise ReadError(skip(text, pos))
+            group = match.lastindex
+            kind = lexer.kinds[group - 1]
+            start, end = match.span(group)
+            word = match.group(group)
+            if kind == "NAME":
+                kind = lexer.words.get(word, lexer.default)
+            elif kind == "":
+                kind = signs[word]
+            if not kind or not feed(kind, word, start, end):
                 raise ReadError(start)
             if kind == "$END":
-                return end
+                return int(end)
             pos = end
 
 
@@ -157,24 +162,18 @@ def _spread(children: list[Any]) -> list[Any]:
     return flat
 
 
-def read_token(lexer: Lexer, signs: dict[str, str], text: str, pos: int) -> Token:
-    """The next token as a state's lexer reads it; its kind is "" where nothing fits."""
+def peek(lexer: Lexer, signs: dict[str, str], text: str, pos: int) -> str:
+    """The kind of the next token as a state's lexer reads it; "" where nothing fits."""
     match = lexer.match(text, pos)
     if match is None:
-        return Token("", skip(text, pos), pos)
-    group = match.lastindex
-    kind = lexer.kinds[group - 1]
-    start, end = match.span(group)
+        return ""
+    kind = lexer.kinds[match.lastindex - 1]
     if kind == "NAME":
-        kind = lexer.words.get(match.group(group)) or ("NAME" if lexer.names else "")
-    elif kind == "":
-        kind = signs[match.group(group)]
-    return Token(kind, start, end)
+        return lexer.words.get(match.group(match.lastindex), lexer.default)
+    return kind or signs[match.group(match.lastindex)]
 
 
 def skip(text: str, pos: int) -> int:
     """The offset behind white space and comments."""
-    from relo_dsl.syntax.tables import SKIP_PATTERN
-
     found = SKIP_PATTERN.match(text, pos)
     return found.end() if found else pos

@@ -74,12 +74,16 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class String:
+    """A string, its escapes resolved."""
+
     value: str
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class Boolean:
+    """`true` or `false`."""
+
     value: bool
     span: Span = _span()
 
@@ -131,6 +135,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
+    """`left op right`."""
+
     op: Literal["+", "-", "*", "/"]
     left: Expr
     right: Expr
@@ -152,6 +158,8 @@ CompareOp: TypeAlias = Literal["=", "!=", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True, slots=True)
 class Compare:
+    """`left op right`."""
+
     op: CompareOp
     left: Expr
     right: Expr
@@ -283,18 +291,24 @@ class BeforeAgo:
 
 @dataclass(frozen=True, slots=True)
 class Since:
+    """`since 2026-01-15`."""
+
     date: Date
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class BeforeDate:
+    """`before 2026-01-15`."""
+
     date: Date
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class FromTo:
+    """`from 2026-01-15 to 2026-02-01`."""
+
     first: Date
     last: Date
     span: Span = _span()
@@ -402,6 +416,8 @@ class No:
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """`not CONDITION`."""
+
     operand: Expr
     span: Span = _span()
 
@@ -427,12 +443,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """`SEL then SEL …`; the first step is never negated."""
+
     steps: tuple[Step, ...]
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class Paren:
+    """Parentheses around anything that they do not already shape."""
+
     operand: Expr
     span: Span = _span()
 
@@ -517,7 +537,7 @@ class TestRecord:
     span: Span = _span()
 
 
-TestValue: TypeAlias = "Number | String | Boolean | None | tuple[TestValue, ...] | TestObject"
+TestValue: TypeAlias = "Number | String | Boolean | tuple[TestValue, ...] | TestObject | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,6 +579,8 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Test:
+    """`test "…" at INSTANT, … given … expect …`."""
+
     __test__ = False  # not a pytest class
 
     title: String

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import cast
 
 from relo_dsl.diagnostics import Diagnostics
 from relo_dsl.errors import UserError
 from relo_dsl.source import SourceFile, Span
 from relo_dsl.syntax import nodes
 from relo_dsl.syntax.build import Builder
-from relo_dsl.syntax.machine import Machine, ReadError
+from relo_dsl.syntax.machine import Machine, Program, ReadError
 from relo_dsl.syntax.nesting import deepest
 from relo_dsl.syntax.recovery import Recovery
 from relo_dsl.syntax.tables import load_tables
@@ -59,7 +61,7 @@ def parse(source: SourceFile) -> Parsed:
     diagnostics = Diagnostics(source)
     if not _readable(source, diagnostics):
         return Parsed(nodes.File((), span=Span(0, len(source.text))), diagnostics)
-    file: nodes.File = _run(source, diagnostics, "file")
+    file = cast(nodes.File, _run(source, diagnostics, "file"))
     if "#" in source.text:
         file = replace(file, comments=_comments(source.text))
     return Parsed(file, diagnostics)
@@ -70,11 +72,16 @@ def parse_expression(source: SourceFile) -> ParsedExpression:
     diagnostics = Diagnostics(source)
     if not _readable(source, diagnostics):
         return ParsedExpression(nodes.ErrorExpr(Span(0, len(source.text))), diagnostics)
-    return ParsedExpression(_run(source, diagnostics, "expr"), diagnostics)
+    return ParsedExpression(cast("nodes.Expr", _run(source, diagnostics, "expr")), diagnostics)
 
 
-def _run(source: SourceFile, diagnostics: Diagnostics, start: str) -> nodes.File | nodes.Expr:
-    machine = Machine(load_tables(), Builder(diagnostics), start)
+@cache
+def _program() -> Program:
+    return Program(load_tables(), Builder)
+
+
+def _run(source: SourceFile, diagnostics: Diagnostics, start: str) -> object:
+    machine = Machine(_program(), Builder(diagnostics), start)
     pos = 0
     recovery: Recovery | None = None
     while True:

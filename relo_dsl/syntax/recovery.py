@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from relo_dsl.diagnostics import Diagnostics, nearest
 from relo_dsl.source import SourceFile, Span
 from relo_dsl.syntax.expectations import expected_words
-from relo_dsl.syntax.machine import Machine, read_token, skip
+from relo_dsl.syntax.machine import Machine, peek, skip
+from relo_dsl.syntax.nodes import Name
+from relo_dsl.syntax.tables import HEADERS, INSERTED, STATEMENTS
 
-_STATEMENTS = frozenset(
-    "audience segment let match keep sample holdout test given expect label description owner "
-    "timezone client type refresh export require ttl minimum tags".split()
-)
-_HEADERS = _STATEMENTS - frozenset("audience segment keep sample holdout test given expect".split())
 _SEPARATORS = frozenset({"AND", "OR", "THEN", "RPAR", "RSQB", "RBRACE", "COMMA", "$END"})
 _OPENING, _CLOSING = "([{", ")]}"
 #: What stands at a place, whatever the parser expects there.
@@ -106,7 +103,6 @@ class Recovery:
             if not silent:
                 self._report(piece)
             pos = self._retreat(piece)
-        self._resumed_at = pos
         return pos
 
     # ---- looking -------------------------------------------------------------------------------
@@ -136,17 +132,18 @@ class Recovery:
                 return states
 
     def accepted(self) -> list[str]:
-        """Every terminal that fits now."""
+        """Every terminal that fits now, in the order of the grammar."""
         states = self.machine.states
+        known = [terminal.name for terminal in self.tables.terminals]
         return [
             kind
-            for kind in self.tables.actions[states[-1]]
-            if kind not in ("ERROR", "JUNK", "NO_MATCH") and self.after(states, kind) is not None
+            for kind in (*known, "$END")
+            if kind not in INSERTED and self.after(states, kind) is not None
         ]
 
     def _fits(self, states: list[int], pos: int) -> str | None:
         """The kind of the next token, if it fits on a stack."""
-        kind, _, _ = read_token(self.tables.lexer(states[-1]), self.tables.signs, self.text, pos)
+        kind = peek(self.tables.lexer(states[-1]), self.tables.signs, self.text, pos)
         return kind if kind and self.after(states, kind) is not None else None
 
     def _feed(self, kind: str, text: str, start: int, end: int) -> bool:
@@ -159,6 +156,7 @@ class Recovery:
     def _small_repair(self, piece: Piece) -> int | None:
         """Reads a slip as what it means; None where there is none. Returns where to go on."""
         for repair in (
+            self._swallowed_statement,
             self._missing_match,
             self._definition_name,
             self._strange,
@@ -170,6 +168,20 @@ class Recovery:
             if pos is not None:
                 return pos
         return None
+
+    def _swallowed_statement(self, _: Piece) -> int | None:
+        """A statement's first word that was read as a name, since a name was still missing."""
+        machine = self.machine
+        if not machine.values or not isinstance(machine.values[-1], Name):
+            return None
+        word = self._piece(machine.begins[-1])
+        if not self._is_statement(word) or machine.values[-1].text != word.text:
+            return None
+        if len(machine.values) > 1 and machine.values[-2] in ("audience", "segment"):
+            return None
+        self._pop_to(len(machine.values) - 1)
+        self._report(word)
+        return self._retreat(word)
 
     def _missing_match(self, piece: Piece) -> int | None:
         """A definition that ends without `match`; the builder reports it."""
@@ -193,7 +205,7 @@ class Recovery:
             self._feed("NAME", "", piece.start, piece.start)
             return piece.end if piece.kind in ("string", "number", "single") else piece.start
         word = values[-1] if len(values) > 1 and isinstance(values[-1], str) else ""
-        if word not in _HEADERS or values[-2] not in ("audience", "segment"):
+        if word not in HEADERS | {"let", "match"} or values[-2] not in ("audience", "segment"):
             return None
         start = begins[-1]
         self.diagnostics.report(
@@ -213,6 +225,7 @@ class Recovery:
         """Characters that mean nothing: left out."""
         if piece.kind != "strange":
             return None
+        self._resumed_at = skip(self.text, piece.end)
         self.diagnostics.report(
             "invalid-character",
             piece.span,
@@ -357,7 +370,7 @@ class Recovery:
 
     def _is_statement(self, piece: Piece) -> bool:
         """A word that starts a statement, at the start of a line."""
-        if piece.kind != "word" or piece.text not in _STATEMENTS:
+        if piece.kind != "word" or piece.text not in STATEMENTS:
             return False
         line_start = self.text.rfind("\n", 0, piece.start) + 1
         return not self.text[line_start : piece.start].strip()

@@ -23,6 +23,21 @@ INSERTED = frozenset({"ERROR", "JUNK", "NO_MATCH"})
 #: What may stand before any token. Possessive, so that no token is looked for inside a comment.
 SKIP = r"(?:[\s\ufeff]++|#[^\n]*+)*+"
 SKIP_PATTERN = re.compile(SKIP)
+#: Words that join operands: never a name where an operand stands, so that `a and and b` is found.
+JOINING = ("and", "or", "then")
+#: The words that start a header statement, and those that start any statement.
+HEADERS = frozenset(
+    {
+        *("label", "description", "owner", "client", "type", "refresh", "timezone", "export"),
+        *("require", "ttl", "minimum", "tags"),
+    }
+)
+STATEMENTS = HEADERS | frozenset(
+    {
+        *("audience", "segment", "let", "match", "keep", "sample", "holdout", "test"),
+        *("given", "expect"),
+    }
+)
 START_SYMBOLS = ("file", "expr")
 _VERSION = 1
 
@@ -92,7 +107,9 @@ class Tables:
             self._scanners[patterns] = self._make_scanner(patterns)
         match, kinds = self._scanners[patterns]
         words = {text: name for text, name in self.words.items() if name in accepted}
-        return Lexer(match, kinds, words, "NAME" in accepted)
+        if "NAME" in accepted and "LPAR" in accepted:  # an operand: see JOINING
+            words = {**dict.fromkeys(JOINING, ""), **words}
+        return Lexer(match, kinds, words, "NAME" if "NAME" in accepted else "")
 
     def _make_scanner(self, names: tuple[str, ...]) -> tuple[Callable[..., Any], tuple[str, ...]]:
         by_name = {t.name: t for t in self.terminals}
@@ -109,13 +126,14 @@ class Tables:
 class Lexer:
     """Reads one token. `match` has one group for each of `kinds`; "" stands for a sign.
 
-    `words` are the keywords that may stand here; `names` says whether any other word may.
+    `words` are the keywords that may stand here, and "" for words that may not; any other word is
+    `default`: NAME, or "" where no name may stand.
     """
 
     match: Callable[..., Any]
     kinds: tuple[str, ...]
     words: dict[str, str]
-    names: bool
+    default: str
 
 
 def grammar_path() -> Path:
@@ -184,7 +202,7 @@ def compute_tables(grammar: str) -> Tables:
 
     # The basic lexer is never used: each state reads its tokens with a `Lexer` of this module.
     lark = Lark(grammar, parser="lalr", lexer="basic", start=list(START_SYMBOLS))
-    table: Any = lark.parser.parser._parse_table  # type: ignore[attr-defined]
+    table: Any = lark.parser.parser._parse_table
     numbers: dict[Any, int] = {}
     rules: list[Rule] = []
     actions: list[dict[str, int]] = []
