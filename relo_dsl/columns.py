@@ -135,7 +135,7 @@ def element_expression(prop: str, field: str, kind: str, json: str = "rest") -> 
     """
     items = f"JSONExtractArrayRaw({json}, {_literal(prop)})"
     read = f"arrayMap(x -> {_scalar('x', field, kind)}, {items})"
-    none = f"arrayResize(CAST([], '{ELEMENT_TYPES[kind]}'), {length_column(prop)}, NULL)"
+    none = f"arrayResize(CAST([] AS {ELEMENT_TYPES[kind]}), {length_column(prop)}, NULL)"
     return f"if({presence_expression(prop, 'object[]', json)}, {read}, {none})"
 
 

@@ -99,7 +99,7 @@ def test_what_a_query_cost_is_told(engine: Engine) -> None:
         "SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')",
         "INSERT INTO consent SELECT 1, unhex('{zero}'), now64(3), 1, 1",
         "SELECT * FROM (SELECT * FROM file('{path}', 'LineAsString') SETTINGS readonly = 0)",
-        "SELECT * FROM (SELECT sum(number) FROM numbers(20000000000) SETTINGS max_rows_to_read = 0)",
+        "SELECT * FROM (SELECT sum(number) FROM numbers(2e10) SETTINGS max_rows_to_read = 0)",
         "DROP TABLE consent",
     ],
 )
