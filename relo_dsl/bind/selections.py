@@ -116,7 +116,7 @@ class SelectionBinder:
                 name = names[0].text
                 if name in self.lets:
                     return isinstance(self.let(expr), Selection)
-                return name in self.catalog.events or self.allow_unknown
+                return True  # an unknown event is reported where it is bound
             case nodes.Alternatives() | nodes.Selection():
                 return not expr.rest
             case nodes.AnyOf(path):
