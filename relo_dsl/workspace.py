@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 from relo_dsl.bind import BoundDefinition, Surroundings, bind_definition
@@ -127,9 +127,23 @@ class Workspace:
 
     def errors_of(self, names: Iterable[str]) -> list[Diagnostic]:
         """Every diagnostic of the files that these definitions, and what they refer to, stand in."""
-        for name in names:
+        pending, seen = list(names), set[str]()
+        files: dict[int, Diagnostics] = {}
+        while pending:
+            name = pending.pop()
+            if name in seen or name not in self._entries:
+                continue
+            seen.add(name)
             self.bound(name)
-        return in_order(item for found in self._found for item in found.items)
+            entry = self._entries[name]
+            files[id(entry.found)] = entry.found
+            pending.extend(_references_in(entry.file, "segment"))
+        return in_order(item for found in files.values() for item in found.items)
+
+    def references(self, kind: str = "segment") -> set[str]:
+        """The names behind `in segment` (`list`: behind `in list`), in all files."""
+        files = {id(entry.file): entry.file for entry in self._entries.values()}
+        return {name for file in files.values() for name in _references_in(file, kind)}
 
     @property
     def has_errors(self) -> bool:
@@ -203,3 +217,19 @@ class Workspace:
                     entry.node.name.span,
                     f"`{name}` and `{other}` mean the same",
                 )
+
+
+def _references_in(file: nodes.File, kind: str) -> set[str]:
+    """The names behind `in segment` or `in list` anywhere in a file."""
+    found: set[str] = set()
+    pending: list[object] = [file]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, nodes.InReference):
+            if node.kind == kind:
+                found.add(node.name.text)
+        elif isinstance(node, tuple):
+            pending.extend(node)
+        elif is_dataclass(node):
+            pending.extend(getattr(node, item.name) for item in fields(node))
+    return found
