@@ -83,9 +83,9 @@ def _correct(engine: Engine, table: str, joined: str) -> None:
         )
     engine.command(
         f"ALTER TABLE {table} UPDATE {', '.join(changes)} "
-        f"WHERE (client_id, device) IN (SELECT client_id, device FROM {name})",
         # Waits until it is done everywhere.
-        settings={"mutations_sync": 2},
+        f"WHERE (client_id, device) IN (SELECT client_id, device FROM {name}) "
+        "SETTINGS mutations_sync = 2"
     )
 
 

@@ -93,11 +93,13 @@ class Staging:
         self._prefix = f"staged_{secrets.token_hex(4)}"
         self.tables = {name: f"{self._prefix}_{name}" for name in TABLES}
         self._columns = staged_columns(catalog)
+        self._ids = f"{self._prefix}_ids"
         self._dropped = f"{self._prefix}_dropped"
         self._history = f"{self._prefix}_history"
         for name, table in self.tables.items():
             columns = ", ".join(f"{c} {kind}" for c, kind in self._columns[name].items())
             self._make(table, columns)
+        self._make(self._ids, "seq UInt64, client_id UInt32, tie UInt64, kind UInt8")
         self._make(self._dropped, "seq UInt64")
         self._make(
             self._history,
@@ -114,11 +116,12 @@ class Staging:
 
     def commit(self) -> Committed:
         """Stores what is staged. After an EngineError the same commit can be repeated."""
-        staged = self._staged_counts()
+        self._collect_ids()
+        staged = self._counts()
         if not any(staged.values()):
             return Committed(staged, 0, restamped=False)
         self._find_duplicates()
-        dropped = self._dropped_counts()
+        dropped = self._counts(f"seq IN (SELECT seq FROM {self._dropped})")
         self._find_history(has_consent=staged["consent"] > dropped["consent"])
         corrected = False
         if staged["consent"] > dropped["consent"]:
@@ -134,49 +137,45 @@ class Staging:
         accepted = {name: staged[name] - dropped[name] for name in TABLES}
         return Committed(accepted, sum(dropped.values()), corrected)
 
-    def _ids(self, name: str) -> str:
-        """The ids of the records in a staged table; some kinds have several rows a record."""
-        one = " WHERE name = ''" if name == "traits" else ""
-        distinct = "DISTINCT " if name == "scores" else ""
-        return f"SELECT {distinct}seq, client_id, tie FROM {self.tables[name]}{one}"
+    def _collect_ids(self) -> None:
+        """One row a record; some kinds have several rows a record in their staged table."""
+        parts = []
+        for kind, name in enumerate(TABLES):
+            one = " WHERE name = ''" if name == "traits" else ""
+            distinct = "DISTINCT " if name == "scores" else ""
+            table = self.tables[name]
+            parts.append(f"SELECT {distinct}seq, client_id, tie, {kind} FROM {table}{one}")
+        self._engine.command(f"TRUNCATE TABLE {self._ids}")
+        self._engine.command(f"INSERT INTO {self._ids} {' UNION ALL '.join(parts)}")
 
-    def _all_ids(self) -> str:
-        return " UNION ALL ".join(self._ids(name) for name in TABLES)
-
-    def _staged_counts(self) -> dict[str, int]:
-        counts = ", ".join(f"(SELECT count() FROM ({self._ids(name)}))" for name in TABLES)
-        return dict(zip(TABLES, self._engine.rows(f"SELECT {counts}")[0], strict=True))
-
-    def _dropped_counts(self) -> dict[str, int]:
-        if self._engine.rows(f"SELECT count() FROM {self._dropped}")[0][0] == 0:
-            return dict.fromkeys(TABLES, 0)
-        where = f"seq IN (SELECT seq FROM {self._dropped})"
-        counts = ", ".join(
-            f"(SELECT count() FROM ({self._ids(name)}) WHERE {where})" for name in TABLES
+    def _counts(self, where: str = "1") -> dict[str, int]:
+        rows = self._engine.rows(
+            f"SELECT kind, count() FROM {self._ids} WHERE {where} GROUP BY kind"
         )
-        return dict(zip(TABLES, self._engine.rows(f"SELECT {counts}")[0], strict=True))
+        found = dict(rows)
+        return {name: int(found.get(kind, 0)) for kind, name in enumerate(TABLES)}
 
     def _find_duplicates(self) -> None:
         self._engine.command(f"TRUNCATE TABLE {self._dropped}")
-        clients = f"SELECT DISTINCT client_id FROM ({self._all_ids()})"
-        ids = f"SELECT client_id, tie FROM ({self._all_ids()})"
         stored = " UNION ALL ".join(
-            f"SELECT client_id, tie FROM {name} WHERE client_id IN ({clients}) "
-            f"AND (client_id, tie) IN ({ids})" + (" AND name = ''" if name == "traits" else "")
+            f"SELECT client_id, tie FROM {name} "
+            f"WHERE client_id IN (SELECT client_id FROM {self._ids}) "
+            f"AND (client_id, tie) IN (SELECT client_id, tie FROM {self._ids})"
+            + (" AND name = ''" if name == "traits" else "")
             for name in TABLES
         )
         self._engine.command(
             f"INSERT INTO {self._dropped} "
-            f"SELECT seq FROM ({self._all_ids()}) WHERE (client_id, tie) IN ({stored}) "
+            f"SELECT seq FROM {self._ids} WHERE (client_id, tie) IN ({stored}) "
             "UNION DISTINCT "
             "SELECT arrayJoin(arraySlice(arraySort(groupArray(seq)), 2)) AS seq "
-            f"FROM ({self._all_ids()}) GROUP BY client_id, tie HAVING count() > 1"
+            f"FROM {self._ids} GROUP BY client_id, tie HAVING count() > 1"
         )
 
     def _find_history(self, *, has_consent: bool) -> None:
         """The consent of every device that is staged, one row an instant, stored or arriving."""
         self._engine.command(f"TRUNCATE TABLE {self._history}")
-        if not has_consent and not self._engine.rows("SELECT 1 FROM consent LIMIT 1"):
+        if not has_consent and not self._exists("consent"):
             return
         devices = " UNION DISTINCT ".join(
             f"SELECT client_id, device FROM {table}" for table in self.tables.values()
@@ -189,6 +188,9 @@ class Staging:
             f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
             ") GROUP BY client_id, device, time"
         )
+
+    def _exists(self, what: str) -> bool:
+        return bool(self._engine.rows(f"SELECT 1 FROM {what} LIMIT 1"))
 
     def _rule_columns(self) -> dict[str, str]:
         """SQL for each rule of the client in `client_id`; numbers only, nothing from outside."""
@@ -215,16 +217,16 @@ class Staging:
             values |= self._stamps()
             if name != "scores":
                 columns.append("retain_months")
-        if name == "events":
+        if name == "events" and self._exists(f"{self.tables[name]} WHERE rest != ''"):
             values |= self._fallbacks()
         chosen = ", ".join(f"{values[column]} AS {column}_" for column in columns)
         self._engine.command(
-            f"INSERT INTO {name} ({', '.join(columns)}) SELECT {chosen} FROM ({source})",
-            settings=ONE_PART,
+            f"INSERT INTO {name} ({', '.join(columns)}) SETTINGS {_one_part()} "
+            f"SELECT {chosen} FROM ({source})"
         )
 
     def _with_consent(self, kept: str) -> str:
-        if not self._engine.rows(f"SELECT 1 FROM {self._history} LIMIT 1"):
+        if not self._exists(self._history):
             return f"SELECT *, 0 AS h_flags, 0 AS h_known FROM ({kept})"
         return (
             f"SELECT s.*, h.h_flags AS h_flags, h.h_known AS h_known FROM ({kept}) AS s "
@@ -267,12 +269,12 @@ class Staging:
         return values
 
     def _clear(self) -> None:
-        for table in (*self.tables.values(), self._dropped, self._history):
+        for table in (*self.tables.values(), self._ids, self._dropped, self._history):
             self._engine.command(f"TRUNCATE TABLE {table}")
 
     def close(self) -> None:
         """Drops the staging tables and what was not committed."""
-        for table in (*self.tables.values(), self._dropped, self._history):
+        for table in (*self.tables.values(), self._ids, self._dropped, self._history):
             self._engine.command(f"DROP TABLE IF EXISTS {table}")
 
     def __enter__(self) -> Self:
@@ -285,3 +287,7 @@ class Staging:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _one_part() -> str:
+    return ", ".join(f"{name} = {value}" for name, value in ONE_PART.items())

@@ -272,14 +272,14 @@ class Model:
         return (implied if record.flags is None else record.flags), retained
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_histories_in_random_pieces(engine: Engine, new_client: int, seed: int) -> None:
     """Late consent, equal instants, duplicates within and across loads, carried flags."""
     source = random.Random(seed)
     raw: list[dict[str, Any]] = []
-    for _ in range(300):
+    for _ in range(160):
         base = {"ts": T + source.randrange(12), "did": f"d{source.randrange(6)}",
-                "eid": f"e{source.randrange(220)}"}  # fmt: skip
+                "eid": f"e{source.randrange(120)}"}  # fmt: skip
         kind = source.choice(["purchase", "purchase", "identify", "score", "consent"])
         if kind == "consent":
             raw.append({**base, "t": kind, "consent": source.randrange(256)})
@@ -293,7 +293,7 @@ def test_random_histories_in_random_pieces(engine: Engine, new_client: int, seed
     model = Model()
     accepted = 0
     while raw:
-        size = source.choice([1, 3, 20, 60])
+        size = source.choice([1, 10, 40])
         piece, raw = raw[:size], raw[size:]
         for item in piece:
             model.add(parse_record(item, new_client))
