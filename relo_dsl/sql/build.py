@@ -28,11 +28,11 @@ class Parameters:
     """Values on their way beside the query; equal values of one type share a placeholder."""
 
     values: dict[str, object] = field(default_factory=dict)
-    _names: dict[tuple[str, object], str] = field(default_factory=dict)
+    _names: dict[tuple[str, object, str | None], str] = field(default_factory=dict)
 
     def add(self, value: object, kind: str, name: str | None = None) -> exp.Expr:
-        """The placeholder of a value; `kind` is its ClickHouse type."""
-        key = (kind, tuple(value) if isinstance(value, list) else value)
+        """The placeholder of a value; `kind` is its ClickHouse type, `name` its own name if any."""
+        key = (kind, tuple(value) if isinstance(value, list) else value, name)
         known = self._names.get(key)
         if known is None:
             known = name or f"p{len(self._names) + 1}"

@@ -214,14 +214,18 @@ class Lowering:
         """Gives a reference that is used twice a name, so that its text stands once."""
         query = self._universal(self._set(condition))
         name = f"reference_{len(self.ctes) + 1}"
-        alias = exp.TableAlias(this=exp.Identifier(this=name, quoted=False))
-        self.ctes.append(exp.CTE(this=query, alias=alias))
+        self.ctes.append(_cte(name, query))
         self.shared[condition] = name
 
     def _referred(self, reference: Reference) -> DeviceSet:
         name = self.shared[reference.condition]
         table = exp.Table(this=exp.Identifier(this=name, quoted=False))
         return DeviceSet((select([device()], table),))
+
+
+def _cte(name: str, query: exp.Query) -> exp.CTE:
+    alias = exp.TableAlias(this=exp.Identifier(this=name, quoted=False))
+    return exp.CTE(this=query, alias=alias)
 
 
 def _trait_source(names: tuple[str, ...], params: Parameters) -> Source:
@@ -304,7 +308,10 @@ def _query(
     lowering = Lowering(scope)
     found = lowering.devices(plan.plan.condition)
     query = select([what], subquery(found), [guard(scope)])
-    query.set("with_", exp.With(expressions=[scope.consent_now(), *lowering.ctes]))
+    used = {table.name for table in query.find_all(exp.Table)}
+    used |= {table.name for cte in lowering.ctes for table in cte.find_all(exp.Table)}
+    consents = [_cte(name, named) for name, named in scope.named().items() if name in used]
+    query.set("with_", exp.With(expressions=[*consents, *lowering.ctes]))
     compiled = SqlQuery(query.sql(dialect=DIALECT), dict(scope.params.values))
     prove(compiled, plan, now)
     return compiled

@@ -18,7 +18,7 @@ from sqlglot import exp
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import DIALECT, Parameters
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.sql.scope import CONSENT_NOW, Scope
+from relo_dsl.sql.scope import Scope
 
 #: The tables a segment may read, and the guards each must carry.
 _GUARDS: dict[str, frozenset[str]] = {
@@ -49,21 +49,24 @@ def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
 
 def _prove_values(query: SqlQuery, scope: Scope) -> None:
     """The client, the mask and T travel under their own names with their own values."""
-    scope.client_guard(), scope.flags_guard(), scope.time_guard()
-    for name, value in scope.params.values.items():
-        if name in query.params and query.params[name] != value:
-            raise ScopeError(f"the parameter {name} is {query.params[name]!r}, not {value!r}")
+    for guard in (scope.client_guard(), scope.flags_guard(), scope.time_guard()):
+        for placeholder in guard.find_all(exp.Placeholder):
+            name, value = placeholder.name, scope.params.values[placeholder.name]
+            if query.params.get(name) != value:
+                found = query.params.get(name)
+                raise ScopeError(f"the parameter {name} is {found!r}, not {value!r}")
 
 
 def _prove_names(tree: exp.Select, scope: Scope) -> set[str]:
-    """The names a WITH gives; the consent in force is what we say it is, and no name hides a table."""
+    """The names that WITH gives: the consent in force is what it must be, no name hides a table."""
     named = {cte.alias: cte for cte in tree.find_all(exp.CTE)}
-    for name in named:
-        if name != CONSENT_NOW and not re.fullmatch(r"reference_[0-9]+", name):
+    known = scope.named()
+    for name, cte in named.items():
+        if name in known:
+            if cte.this != _reparsed(known[name]):
+                raise ScopeError(f"`{name}` is not what it should be")
+        elif not re.fullmatch(r"reference_[0-9]+", name):
             raise ScopeError(f"unexpected name {name}")
-    wanted = scope.consent_now()
-    if CONSENT_NOW not in named or named[CONSENT_NOW].this != _reparsed(wanted.this):
-        raise ScopeError("the consent in force is not what it should be")
     if len(tree.ctes) != len(named):
         raise ScopeError("a name is given twice, or away from the top")
     return set(named)
@@ -107,7 +110,7 @@ def _guard_of(part: exp.Expr, query: SqlQuery) -> str | None:
         case exp.LTE() if isinstance(part.expression, exp.Placeholder):
             # A window may end before T; its end is a value, and values can be compared.
             ends = query.params.get(part.expression.name)
-            limit = query.params.get("t", ends)
+            limit = query.params["t"]
             if part == _parsed(f"time <= {{{part.expression.name}: DateTime64(3, 'UTC')}}"):
                 return "time" if str(ends) <= str(limit) else None
     return None

@@ -29,8 +29,8 @@ from relo_dsl.times import subtract_months
 
 EXTENDED_RETENTION = 64
 DEVICE = "device"
-#: The name under which every query knows the consent in force.
-CONSENT_NOW = "consent_now"
+#: The names under which every query knows devices by their consent in force.
+WITHHELD, CONSENTED, EXTENDED = "withheld", "consented", "extended"
 
 
 def device() -> exp.Expr:
@@ -39,6 +39,10 @@ def device() -> exp.Expr:
 
 def _table(name: str) -> exp.Expr:
     return exp.Table(this=exp.Identifier(this=name, quoted=False))
+
+
+def _named(name: str) -> exp.Select:
+    return select([device()], _table(name))
 
 
 @dataclass(frozen=True)
@@ -81,47 +85,57 @@ class Scope:
         kept = [
             compare(column("retain_months"), ">", self.params.add(months, "UInt16")),
             compare(column("time"), ">=", self.params.time(subtract_months(self.now, extended))),
-            is_in(device(), self._granted()),
+            is_in(device(), _named(EXTENDED)),
         ]
         return [any_of([young, all_of(kept)])]
 
     def consent_guard(self) -> exp.Expr:
         """Devices whose consent in force at T has every flag of the mask."""
-        mask = self._mask()
-        held = call("bitAnd", column("flags_now"), mask)
-        if self.plan.plan.default_flags & self.plan.mask == self.plan.mask:
-            return is_in(device(), self._by_consent(compare(held, "!=", mask.copy())), negate=True)
-        return is_in(device(), self._by_consent(compare(held, "=", mask.copy())))
+        if self._granted_by_default:
+            return is_in(device(), _named(WITHHELD), negate=True)
+        return is_in(device(), _named(CONSENTED))
 
     def withheld_guard(self) -> exp.Expr:
         """The opposite of `consent_guard`: for counting what consent held back, never for ids."""
-        guard = self.consent_guard()
-        return guard.this if isinstance(guard, exp.Not) else exp.Not(this=guard)
-
-    def consent_now(self) -> exp.CTE:
-        """The consent of each device at T: its latest records, those of one instant ANDed."""
-        together = exp.alias_(call("groupBitAnd", column("flags")), "flags_then")
-        by_instant = select(
-            [device(), column("time"), together],
-            _table("consent"),
-            [self.client_guard(), self.time_guard()],
-            [device(), column("time")],
+        return is_in(
+            device(),
+            _named(WITHHELD if self._granted_by_default else CONSENTED),
+            negate=not self._granted_by_default,
         )
-        latest = exp.alias_(call("argMax", column("flags_then"), column("time")), "flags_now")
-        query = select([device(), latest], subquery(by_instant), (), [device()])
-        alias = exp.TableAlias(this=exp.Identifier(this=CONSENT_NOW, quoted=False))
-        return exp.CTE(this=query, alias=alias)
+
+    def named(self) -> dict[str, exp.Select]:
+        """What the names in the guards stand for: sets of devices by their consent at T."""
+        mask = self._mask()
+        lacks = compare(call("bitAnd", column("flags"), mask), "!=", mask.copy())
+        bit = number(EXTENDED_RETENTION)
+        not_extended = compare(call("bitAnd", column("flags"), bit), "!=", bit.copy())
+        if self._granted_by_default:
+            return {
+                WITHHELD: self._by_consent(lacks, 1),
+                EXTENDED: self._by_consent(not_extended, 0),
+            }
+        return {
+            CONSENTED: self._by_consent(lacks, 0),
+            EXTENDED: self._by_consent(not_extended, 0),
+        }
+
+    @property
+    def _granted_by_default(self) -> bool:
+        return self.plan.plan.default_flags & self.plan.mask == self.plan.mask
 
     def _mask(self) -> exp.Expr:
         return self.params.add(self.plan.mask, "UInt8", "mask")
 
-    def _granted(self) -> exp.Select:
-        """Devices whose record in force explicitly grants extended retention."""
-        held = call("bitAnd", column("flags_now"), number(EXTENDED_RETENTION))
-        return self._by_consent(compare(held, "=", number(EXTENDED_RETENTION)))
+    def _by_consent(self, lacks: exp.Expr, wanted: int) -> exp.Select:
+        """Devices with a record, by whether the latest one lacks something.
 
-    def _by_consent(self, test: exp.Expr) -> exp.Select:
-        return select([device()], _table(CONSENT_NOW), [test])
+        Records of one instant are ANDed: together they lack what any of them lacks, so among equal
+        times the greatest `lacks` decides, and one `max` over pairs finds it.
+        """
+        latest = call("max", call("tuple", column("time"), lacks))
+        test = compare(call("tupleElement", latest, number(2)), "=", number(wanted))
+        guards = [self.client_guard(), self.time_guard()]
+        return select([device()], _table("consent"), guards, [device()], [test])
 
     # ---- relations -----------------------------------------------------------------------------
 
