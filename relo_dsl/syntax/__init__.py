@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relo_dsl.syntax.formatter import format_expr, format_file
 from relo_dsl.syntax.parser import (
     Parsed,
     ParsedExpression,
@@ -10,4 +11,12 @@ from relo_dsl.syntax.parser import (
     read_source,
 )
 
-__all__ = ["Parsed", "ParsedExpression", "parse", "parse_expression", "read_source"]
+__all__ = [
+    "Parsed",
+    "ParsedExpression",
+    "format_expr",
+    "format_file",
+    "parse",
+    "parse_expression",
+    "read_source",
+]

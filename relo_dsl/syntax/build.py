@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002, N802 -- methods are named after rules and terminals, which set their arguments
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from relo_dsl.diagnostics import did_you_mean
@@ -11,7 +12,7 @@ from relo_dsl.syntax import nodes
 from relo_dsl.syntax.expressions import ExpressionBuilder
 from relo_dsl.syntax.literals import PLAIN_NAME
 from relo_dsl.syntax.nodes import Date, Duration, Expr, Header, Name, Number, String
-from relo_dsl.syntax.tables import STATEMENTS
+from relo_dsl.syntax.tables import HEADERS, STATEMENTS
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: What a segment's header may say: nothing that only makes sense for a published set.
@@ -66,7 +67,7 @@ class Builder(ExpressionBuilder):
         name = self._definition_name(span, kind, what, parts[0])
         headers = tuple(p for p in parts if isinstance(p, Header))
         self._check_headers(kind, headers)
-        condition: Expr | None = None
+        match_part = _Match(None, Span(span.end, span.end))
         tail: dict[str, Any] = {}
         tests: list[nodes.Test] = []
         lets: list[nodes.Let] = []
@@ -78,11 +79,9 @@ class Builder(ExpressionBuilder):
                     tests.append(part)
                 case _Tail():
                     self._add_tail(kind, tail, part)
-                case Name() | Header() | Broken() | _NoMatch():
-                    pass
-                case _:
-                    condition = part
-        if condition is None:
+                case _Match():
+                    match_part = part
+        if match_part.condition is None:
             self.diagnostics.report(
                 "missing-match",
                 name.span if name.text else Span(span.start, span.start + len(kind)),
@@ -91,14 +90,15 @@ class Builder(ExpressionBuilder):
         return nodes.Definition(
             "audience" if kind == "audience" else "segment",
             name,
-            headers,
+            tuple(sorted(headers, key=lambda header: HEADERS.index(header.keyword.split()[0]))),
             tuple(lets),
-            condition,
+            match_part.condition,
             tail.get("keep"),
             tail.get("sample"),
             tail.get("holdout"),
             tuple(tests),
             span,
+            match_part.span,
         )
 
     def _definition_name(self, span: Span, kind: str, what: str, first: Any) -> Name:
@@ -156,8 +156,11 @@ class Builder(ExpressionBuilder):
             self._refuse_in_segment(part.keyword, place)
         tail[part.keyword] = part.value
 
-    def no_match(self, span: Span, _: str) -> _NoMatch:
-        return _NoMatch()
+    def match(self, span: Span, condition: Expr) -> _Match:
+        return _Match(condition, span)
+
+    def no_match(self, span: Span, _: str) -> _Match:
+        return _Match(None, span)
 
     def share(self, span: Span, percent: Number) -> Number:
         return percent
@@ -170,10 +173,10 @@ class Builder(ExpressionBuilder):
         )
 
     def sample(self, span: Span, share: Number) -> _Tail:
-        return _Tail("sample", share, span)
+        return _Tail("sample", replace(share, span=span), span)
 
     def holdout(self, span: Span, share: Number) -> _Tail:
-        return _Tail("holdout", share, span)
+        return _Tail("holdout", replace(share, span=span), span)
 
     # ---- headers -------------------------------------------------------------------------------
 
@@ -293,8 +296,14 @@ class Builder(ExpressionBuilder):
         return nodes.Expect(devices, negated, dates.get("start"), dates.get("until"), span)
 
 
-class _NoMatch:
-    """Stands for a condition that is missing."""
+class _Match:
+    """`match` and the condition behind it, None where both are missing."""
+
+    __slots__ = ("condition", "span")
+
+    def __init__(self, condition: Expr | None, span: Span) -> None:
+        self.condition = condition
+        self.span = span
 
 
 class _Tail:

@@ -122,7 +122,7 @@ class Literals:
     def read_duration(self, text: str, span: Span) -> nodes.Duration:
         """A duration; 0 milliseconds where it is unreadable, which no readable one has."""
         try:
-            return nodes.Duration(times.parse_duration(text), span)
+            return nodes.Duration(times.parse_duration(text), span, text)
         except times.TimeError as error:
             self._report_duration(text, span, str(error))
             return nodes.Duration(0, span)

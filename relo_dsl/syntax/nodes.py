@@ -46,10 +46,11 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A duration in milliseconds."""
+    """A duration in milliseconds; 0 where it could not be read. `text` is how it was written."""
 
     millis: int
     span: Span = _span()
+    text: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -592,7 +593,10 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """`audience NAME …` or `segment NAME …`. `condition` is None where `match` is missing."""
+    """`audience NAME …` or `segment NAME …`. `condition` is None where `match` is missing.
+
+    Headers stand in the order of the language, whatever order they were written in.
+    """
 
     kind: Literal["audience", "segment"]
     name: Name
@@ -604,6 +608,7 @@ class Definition:
     holdout: Number | None = None
     tests: tuple[Test, ...] = ()
     span: Span = _span()
+    match_span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)

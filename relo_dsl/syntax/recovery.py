@@ -205,7 +205,7 @@ class Recovery:
             self._feed("NAME", "", piece.start, piece.start)
             return piece.end if piece.kind in ("string", "number", "single") else piece.start
         word = values[-1] if len(values) > 1 and isinstance(values[-1], str) else ""
-        if word not in HEADERS | {"let", "match"} or values[-2] not in ("audience", "segment"):
+        if word not in (*HEADERS, "let", "match") or values[-2] not in ("audience", "segment"):
             return None
         start = begins[-1]
         self.diagnostics.report(

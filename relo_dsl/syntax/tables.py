@@ -25,14 +25,13 @@ SKIP = r"(?:[\s\ufeff]++|#[^\n]*+)*+"
 SKIP_PATTERN = re.compile(SKIP)
 #: Words that join operands: never a name where an operand stands, so that `a and and b` is found.
 JOINING = ("and", "or", "then")
-#: The words that start a header statement, and those that start any statement.
-HEADERS = frozenset(
-    {
-        *("label", "description", "owner", "client", "type", "refresh", "timezone", "export"),
-        *("require", "ttl", "minimum", "tags"),
-    }
+#: The words that start a header statement, in the order of the canonical layout.
+HEADERS = (
+    *("label", "description", "owner", "client", "type", "refresh", "timezone", "export"),
+    *("require", "ttl", "minimum", "tags"),
 )
-STATEMENTS = HEADERS | frozenset(
+#: The words that start any statement.
+STATEMENTS = frozenset(HEADERS) | frozenset(
     {
         *("audience", "segment", "let", "match", "keep", "sample", "holdout", "test"),
         *("given", "expect"),
