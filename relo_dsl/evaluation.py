@@ -15,7 +15,7 @@ from relo_dsl.catalog import Catalog
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.diagnostics import CODES, Diagnostic, Severity, did_you_mean, in_order
 from relo_dsl.errors import UserError
-from relo_dsl.infer import TRAITS, Inferred, Key, conflicts_in, infer_catalog
+from relo_dsl.infer import TRAITS, Inferred, Key, conflicts_in, infer_catalog, without_conflicts
 from relo_dsl.inputs import checked, read_records
 from relo_dsl.interpret import History, Lists, members
 from relo_dsl.records import Record
@@ -54,7 +54,7 @@ class Request:
     """What to evaluate over what. `names` empty: every definition of the file, in its order.
 
     `catalog` None: it is inferred. `client` is the configured one, for definitions and records
-    that name none; `opt_in` the clients configured so, whatever the catalog says.
+    that name none.
     """
 
     source: SourceFile
@@ -66,7 +66,6 @@ class Request:
     client: int | None = None
     timezone: str = "UTC"
     allow_unknown: bool = False
-    consent_default: Callable[[int], str | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,14 @@ class Prepared:
     workspace: Workspace
     placed: Sequence[tuple[str, Record]]
     request: Request
+    inferred: Inferred | None = None
+
+    @property
+    def usable_catalog(self) -> Catalog:
+        """The catalog, without what has no one type in the data."""
+        if self.inferred is None:
+            return self.workspace.catalog
+        return without_conflicts(self.inferred)
 
     @property
     def has_errors(self) -> bool:
@@ -92,19 +99,12 @@ class Prepared:
         answer = engine or interpreted
         records: dict[int, list[Record]] = {}
         for name in self.names:
-            scoped = scope(self._plan(name))
+            scoped = scope(self.workspace.plan(name))
             if scoped.client not in records:
                 records[scoped.client] = self._records(scoped.client)
             answers = answer(scoped, records[scoped.client], instants, self.request.lists)
             for at, found in zip(instants, answers, strict=True):
                 yield Result(name, at, tuple(sorted(found)))
-
-    def _plan(self, name: str) -> Any:
-        plan = self.workspace.plan(name)
-        default = self.request.consent_default(plan.client)
-        if default is None:
-            return plan
-        return replace(plan, default_flags=0 if default == "opt-in" else 255)
 
     def _records(self, client: int) -> list[Record]:
         catalog = self.request.catalog
@@ -154,7 +154,7 @@ def prepare(request: Request) -> Prepared:
     found = _diagnostics(workspace, names, request.source)
     if inferred and not any(item.severity is Severity.ERROR for item in found):
         found.extend(_conflicts(workspace, names, inferred))
-    return Prepared(names, tuple(in_order(found)), workspace, placed, request)
+    return Prepared(names, tuple(in_order(found)), workspace, placed, request, inferred)
 
 
 def _chosen(in_file: list[str], request: Request, broken: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -71,16 +71,6 @@ class Limits(BaseModel):
     max_rows_to_read: Count = Field(10_000_000_000, ge=1)
 
 
-class ClientSettings(BaseModel):
-    """`[clients.N]`: what holds for one client. None means: as the client's catalog says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    consent_default: Literal["opt-out", "opt-in"] | None = None
-    retention_months: Count | None = Field(None, ge=1, le=1200)
-    extended_retention_months: Count | None = Field(None, ge=1, le=1200)
-
-
 class Settings(BaseSettings):
     """Everything a project configures. `Settings.load()` reads file and environment.
 
@@ -116,7 +106,6 @@ class Settings(BaseSettings):
     key: SecretStr | None = None
     """The installation's key, 64 hex digits; None: the file `key` in `data`."""
     limits: Limits = Limits()
-    clients: dict[int, ClientSettings] = {}
 
     @classmethod
     def settings_customise_sources(
@@ -172,10 +161,6 @@ class Settings(BaseSettings):
         if value is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
             raise ValueError("expected 64 hex digits")
         return value
-
-    def for_client(self, client: int) -> ClientSettings:
-        """What `[clients.N]` says about `client`; all None where there is no such table."""
-        return self.clients.get(client, ClientSettings.model_construct())
 
     @classmethod
     def load(cls, start: Path | None = None, **overrides: object) -> Self:
@@ -246,7 +231,7 @@ class _Sources:
     def explain(self, error: ValidationError) -> Iterator[str]:
         """A line for each wrong value: its place, its name and what was expected."""
         for item in error.errors(include_url=False):
-            place = tuple(str(part) for part in item["loc"] if part != "[key]")
+            place = tuple(str(part) for part in item["loc"])
             message = item["msg"].removeprefix("Value error, ")
             if message.startswith("Input should be "):
                 message = f"expected {message.removeprefix('Input should be ')}"
@@ -313,10 +298,6 @@ def _unknown(tree: Tree) -> Iterator[tuple[Place, list[str]]]:
             yield (name,), settings
         elif name == "limits" and isinstance(value, dict):
             yield from _unknown_in(("limits",), value, Limits)
-        elif name == "clients" and isinstance(value, dict):
-            for client, table in value.items():
-                if isinstance(table, dict):
-                    yield from _unknown_in(("clients", client), table, ClientSettings)
 
 
 def _unknown_in(

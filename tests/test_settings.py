@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relo_dsl.settings import ClientSettings, Settings, SettingsError
+from relo_dsl.settings import Settings, SettingsError
 
 FULL = """\
 # our shop
@@ -18,10 +18,6 @@ sets = "redis://cache:6379/1"
 
 [limits]
 max_seconds = 5
-
-[clients.3]
-consent_default = "opt-in"
-retention_months = 12
 """
 
 
@@ -57,7 +53,6 @@ def test_defaults_without_a_file(project: Path) -> None:
     assert settings.segments == project / "segments"
     assert settings.data == project / ".relo"
     assert settings.limits.max_seconds == 60
-    assert settings.for_client(3) == ClientSettings()
 
 
 def test_the_file_is_found_upwards(project: Path) -> None:
@@ -67,9 +62,6 @@ def test_the_file_is_found_upwards(project: Path) -> None:
     assert settings.client == 3
     assert settings.catalog == project / "defs" / "catalog.yaml"
     assert settings.limits.max_seconds == 5
-    assert settings.for_client(3).consent_default == "opt-in"
-    assert settings.for_client(3).retention_months == 12
-    assert settings.for_client(3).extended_retention_months is None
 
 
 def test_the_nearest_file_wins(project: Path) -> None:
@@ -85,13 +77,12 @@ def test_environment_above_file_and_keywords_above_both(
     monkeypatch.setenv("RELO_CLIENT", "4")
     monkeypatch.setenv("RELO_TIMEZONE", "Europe/Madrid")
     monkeypatch.setenv("RELO_LIMITS__MAX_SECONDS", "6")
-    monkeypatch.setenv("RELO_CLIENTS__3__RETENTION_MONTHS", "36")
+    monkeypatch.setenv("RELO_LIMITS__MAX_ROWS_TO_READ", "36")
     settings = Settings.load(timezone="Asia/Tokyo", client=None)
     assert settings.client == 4
     assert settings.timezone == "Asia/Tokyo"
     assert settings.limits.max_seconds == 6
-    assert settings.for_client(3).retention_months == 36
-    assert settings.for_client(3).consent_default == "opt-in"
+    assert settings.limits.max_rows_to_read == 36
 
 
 def test_relative_paths_start_where_they_were_written(
@@ -120,13 +111,10 @@ def test_an_unknown_key_names_line_and_nearest(project: Path) -> None:
 
 
 def test_an_unknown_key_in_a_table(project: Path) -> None:
-    write(project, "[limits]\nmax_second = 1\n\n[clients.3]\nretention = 2\n")
-    first, second = refusal().splitlines()
-    assert first == (
+    write(project, "[limits]\nmax_second = 1\n")
+    assert refusal() == (
         "relo.toml, line 2: unknown setting `limits.max_second`; did you mean `max_seconds`?"
     )
-    assert second.startswith("relo.toml, line 5: unknown setting `clients.3.retention`; did you")
-    assert "`retention_months`" in second
 
 
 def test_a_key_like_no_other_lists_what_there_is(project: Path) -> None:
@@ -173,9 +161,9 @@ def test_root_is_no_setting(project: Path) -> None:
             "Dragonfly (`redis://`, `rediss://`, `unix://`), found `cache:6379`",
         ),
         (
-            '[clients.3]\n# no\nconsent_default = "maybe"',
-            "relo.toml, line 3: `clients.3.consent_default`: expected 'opt-out' or 'opt-in', found "
-            "`maybe`",
+            "[limits]\n# no\nmax_seconds = 0",
+            "relo.toml, line 3: `limits.max_seconds`: expected greater than or equal to 1, found "
+            "`0`",
         ),
         ("limits = 5", "relo.toml, line 1: `limits`: expected a valid dictionary or instance of "),
         ('database = "a; drop"', "relo.toml, line 1: `database`: expected a name of letters"),
@@ -223,8 +211,8 @@ def test_an_unknown_variable_is_refused(project: Path, monkeypatch: pytest.Monke
 
 
 def test_an_unreadable_variable_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RELO_CLIENTS", "{")
-    assert refusal().startswith("environment variable `RELO_CLIENTS`: not JSON: ")
+    monkeypatch.setenv("RELO_LIMITS", "{")
+    assert refusal().startswith("environment variable `RELO_LIMITS`: not JSON: ")
 
 
 def test_a_wrong_keyword_is_shown_as_the_flag(project: Path) -> None:

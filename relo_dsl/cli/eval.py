@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from relo_dsl.cli.output import emit_json, fail
 
 if TYPE_CHECKING:
     from relo_dsl.diagnostics import Diagnostic
-    from relo_dsl.evaluation import Engine, Result
+    from relo_dsl.evaluation import Engine, Prepared, Result
     from relo_dsl.settings import Settings
 
 EXIT_DEFINITION = 1
@@ -83,22 +85,25 @@ def command(
             client=settings.client,
             timezone=settings.timezone,
             allow_unknown=allow_unknown,
-            consent_default=lambda client: settings.for_client(client).consent_default,
         )
     )
     _report(prepared.diagnostics, as_json, failed=prepared.has_errors)
     if prepared.has_errors:
         ctx.exit(EXIT_DEFINITION)
-    for result in prepared.results(times, _engine(engine_name)):
-        _print(result, limit, as_json)
+    with _engine(engine_name, prepared) as engine:
+        for result in prepared.results(times, engine):
+            _print(result, limit, as_json)
 
 
-def _engine(name: str) -> Engine | None:
+@contextmanager
+def _engine(name: str, prepared: Prepared) -> Iterator[Engine | None]:
     if name == "interpret":
-        return None
-    from relo_dsl.cli.eval_sql import embedded
+        yield None
+        return
+    from relo_dsl.cli.eval_sql import throwaway  # over a second, most of it chDB
 
-    return embedded
+    with throwaway(prepared.usable_catalog) as engine:
+        yield engine
 
 
 def _instant(text: str) -> int:

@@ -48,7 +48,7 @@ def load_records(
     """Stores records, in the order given: of two with one (client, id) the first counts.
 
     Types are checked here; `refused` is called for each record that does not pass, before the next
-    one is taken from `records`. `rules` hold for the clients that they name, `ClientRules()` for
+    one is taken from `records`. `rules` hold for the clients that they name, the catalog's for
     others. Everything counted as accepted is on the disk when this returns.
     """
     started = time.perf_counter()

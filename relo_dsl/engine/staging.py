@@ -41,7 +41,6 @@ from relo_dsl.engine.restamp import drop_leftovers, restamp
 if TYPE_CHECKING:
     from relo_dsl.engine.batch import Batch
     from relo_dsl.engine.client import Engine
-    from relo_dsl.settings import ClientSettings
 
 TABLES = ("events", "traits", "scores", "consent")
 
@@ -55,16 +54,10 @@ class ClientRules:
     extended_months: int = 60
 
     @classmethod
-    def of(cls, catalog: Catalog, settings: ClientSettings | None = None) -> ClientRules:
-        """The catalog's rules, with those of `[clients.N]` above them."""
+    def of(cls, catalog: Catalog) -> ClientRules:
+        """The catalog's rules."""
         kept = catalog.retention or Retention()
-        flags, months, extended = catalog.default_flags, kept.months, kept.extended_months
-        if settings is not None:
-            if settings.consent_default is not None:
-                flags = 255 if settings.consent_default == "opt-out" else 0
-            months = settings.retention_months or months
-            extended = settings.extended_retention_months or extended
-        return cls(flags, months, max(months, extended))
+        return cls(catalog.default_flags, kept.months, kept.extended_months)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ class Committed:
 class Staging:
     """Four Memory tables that a load fills, named in `tables`; `commit` empties them.
 
-    `rules` are those of each client, `ClientRules()` for a client that it does not hold.
+    `rules` are those of each client; for one that they do not hold it is the catalog's.
     """
 
     def __init__(
@@ -194,7 +187,7 @@ class Staging:
 
     def _rule_columns(self) -> dict[str, str]:
         """SQL for each rule of the client in `client_id`; numbers only, nothing from outside."""
-        plain = ClientRules()
+        plain = ClientRules.of(self._catalog)
         columns = {}
         for name in ("default_flags", "retain_months", "extended_months"):
             usual = getattr(plain, name)

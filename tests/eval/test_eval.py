@@ -203,12 +203,13 @@ def test_no_client_anywhere(
     assert "--client 3" in result.stderr
 
 
-def test_a_client_configured_opt_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "relo.toml").write_text('[clients.3]\nconsent_default = "opt-in"\n')
+def test_a_client_configured_opt_in(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text("consent_default: opt-in\nevents: {purchase: {}}\n")
     granted = {"t": "consent", "ts": 0, "did": "beto", "consent": 255}
     data = events(tmp_path, purchase("ana"), granted, purchase("beto"))
-    assert answers(run(segments(tmp_path, BUYERS), "-e", data, "--json")) == {"buyers": ["beto"]}
+    result = run(segments(tmp_path, BUYERS), "-e", data, "--catalog", catalog, "--json")
+    assert answers(result) == {"buyers": ["beto"]}
 
 
 # ---- references --------------------------------------------------------------------------------
