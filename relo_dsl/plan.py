@@ -150,11 +150,13 @@ PASSES: tuple[Callable[[Any], Any], ...] = (
 
 
 def normalise(node: N) -> N:
-    """The canonical form of a condition, predicate or quantity: true for the same devices always."""
+    """The canonical form of a condition, predicate or quantity; it means the same."""
     changed: Any = node
     if is_dataclass(node) and not isinstance(node, type):
         updates: dict[str, Any] = {}
         for item in fields(node):
+            if not item.compare:  # a reference's condition is canonical already
+                continue
             before = getattr(node, item.name)
             after = (
                 tuple(map(normalise, before)) if isinstance(before, tuple) else normalise(before)

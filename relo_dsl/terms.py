@@ -9,6 +9,7 @@ Times are epoch milliseconds, durations milliseconds, numbers exact decimals.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -231,6 +232,8 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
+    """A number of the definition."""
+
     value: Decimal
 
 
@@ -297,11 +300,17 @@ class InList:
 class Reference:
     """`in segment NAME`: its condition, evaluated under the mask of the definition that refers.
 
-    The name is for people; what is meant is the condition.
+    The name is for people; what is meant is the condition, in its canonical form. References are
+    compared by its digest, so that definitions that share others many times over stay small.
     """
 
-    name: str = field(compare=False)
-    condition: Condition
+    name: str = field(compare=False, repr=False)
+    condition: Condition = field(compare=False, repr=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = repr(self.condition).encode()
+        object.__setattr__(self, "digest", hashlib.sha256(text).hexdigest()[:32])
 
 
 @dataclass(frozen=True, slots=True)

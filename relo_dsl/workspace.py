@@ -126,7 +126,7 @@ class Workspace:
         return in_order(item for found in self._found for item in found.items)
 
     def errors_of(self, names: Iterable[str]) -> list[Diagnostic]:
-        """Every diagnostic of the files that these definitions, and what they refer to, stand in."""
+        """Binds these definitions, and gives every diagnostic found so far."""
         pending, seen = list(names), set[str]()
         files: dict[int, Diagnostics] = {}
         while pending:

@@ -17,6 +17,7 @@ from relo_dsl.bind.values import SpecResolver, ValueBinder
 from relo_dsl.bind.windows import bind_window
 from relo_dsl.catalog import Catalog, Retention
 from relo_dsl.diagnostics import Diagnostics, did_you_mean
+from relo_dsl.plan import normalise
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import (
@@ -197,7 +198,7 @@ class ConditionBinder:
     def _reference(self, expr: nodes.InReference) -> Condition:
         if expr.kind == "segment":
             condition = self.reference(expr.name)
-            return BROKEN if condition is None else Reference(expr.name.text, condition)
+            return BROKEN if condition is None else Reference(expr.name.text, normalise(condition))
         name = expr.name.text
         if self.known_lists is not None and name not in self.known_lists:
             help_text, best = did_you_mean(name, self.known_lists, "list")

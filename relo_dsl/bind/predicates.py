@@ -30,7 +30,7 @@ from relo_dsl.terms import (
     TextMatch,
 )
 
-#: What stands for a predicate that could not be bound; its diagnostic is an error, so it never runs.
+#: What stands for a predicate that could not be bound; its diagnostic is an error.
 BROKEN = Absent(False)
 _FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _MAX_PATTERN = 1_000

@@ -35,6 +35,7 @@ def repeated_window(operand: nodes.Expr) -> nodes.Window | None:
 
 
 def sides(expr: Test) -> tuple[nodes.Expr, ...]:
+    """The operands of a test that may name a property."""
     match expr:
         case nodes.Compare(_, left, right):
             return (left, right)

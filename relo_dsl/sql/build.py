@@ -59,10 +59,12 @@ def column(name: str) -> exp.Expr:
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """A function by its ClickHouse name."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def number(value: int) -> exp.Expr:
+    """A whole number of the compiler's own, never one from a definition."""
     return exp.Literal.number(value)
 
 
@@ -77,6 +79,7 @@ _COMPARISONS: dict[str, type[exp.Binary]] = {
 
 
 def compare(left: exp.Expr, op: str, right: exp.Expr) -> exp.Expr:
+    """`left OP right`, the operator as definitions write it."""
     return _COMPARISONS[op](this=left, expression=right)
 
 
@@ -91,11 +94,8 @@ def any_of(parts: Sequence[exp.Expr]) -> exp.Expr:
 
 
 def negated(part: exp.Expr) -> exp.Expr:
+    """`NOT (part)`."""
     return exp.Not(this=exp.Paren(this=part))
-
-
-def paren(part: exp.Expr) -> exp.Expr:
-    return exp.Paren(this=part)
 
 
 def _guarded(part: exp.Expr, kind: type[exp.Expr]) -> exp.Expr:
@@ -148,4 +148,5 @@ def union(queries: Sequence[exp.Query]) -> exp.Query:
 
 
 def subquery(query: exp.Query) -> exp.Expr:
+    """The query in parentheses, as a source or a value."""
     return exp.Subquery(this=query)

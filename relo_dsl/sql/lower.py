@@ -8,7 +8,7 @@ costs that scan only. The universe is read where nothing else bounds the answer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -77,7 +77,7 @@ class Lowering:
     """Turns one scoped plan at one instant into SQL."""
 
     scope: Scope
-    shared: dict[Condition, str] = field(default_factory=dict)
+    shared: dict[str, str] = field(default_factory=dict)
     ctes: list[exp.CTE] = field(default_factory=list)
 
     def devices(self, condition: Condition) -> exp.Query:
@@ -97,9 +97,9 @@ class Lowering:
     # ---- sets ----------------------------------------------------------------------------------
 
     def _set(self, condition: Condition) -> DeviceSet:
-        if isinstance(condition, Reference) and condition.condition in self.shared:
+        if isinstance(condition, Reference) and condition.digest in self.shared:
             return self._referred(condition)
-        types = event_types(condition)
+        types = event_types(condition, self.shared)
         if types is not None:
             return self._scan(condition, types)
         match condition:
@@ -132,7 +132,7 @@ class Lowering:
         return DeviceSet((Scan(self.scope, condition, types),))
 
     def _all(self, operands: Sequence[Condition]) -> DeviceSet:
-        sets = [self._set(operand) for operand in _merged(operands, And)]
+        sets = [self._set(operand) for operand in self._merged(operands, And)]
         anchors = [s for s in sets if not s.complement and len(s.parts) == 1]
         anchors.sort(key=lambda s: (not s.bounded, not isinstance(s.parts[0], Scan)))
         if anchors:
@@ -154,7 +154,7 @@ class Lowering:
         return DeviceSet(tuple(part for s in sets for part in s.parts), complement=True)
 
     def _any(self, operands: Sequence[Condition]) -> DeviceSet:
-        sets = [self._set(operand) for operand in _merged(operands, Or)]
+        sets = [self._set(operand) for operand in self._merged(operands, Or)]
         positive = [s for s in sets if not s.complement]
         if len(positive) == len(sets):
             parts = tuple(part for s in sets for part in s.parts)
@@ -197,6 +197,19 @@ class Lowering:
         ]
         return all_of(tests) if devices.complement else any_of(tests)
 
+    def _merged(self, operands: Sequence[Condition], kind: type) -> list[Condition]:
+        """Operands over the same event types joined into one, which one scan then answers."""
+        groups: dict[tuple[str, ...], list[Condition]] = {}
+        others: list[Condition] = []
+        for operand in operands:
+            types = event_types(operand, self.shared)
+            if types is None:
+                others.append(operand)
+            else:
+                groups.setdefault(types, []).append(operand)
+        joined = [g[0] if len(g) == 1 else kind(tuple(g)) for g in groups.values()]
+        return [*others, *joined]
+
     # ---- traits and references -----------------------------------------------------------------
 
     def _traits(self, predicate: Predicate) -> DeviceSet:
@@ -210,15 +223,15 @@ class Lowering:
             test = negated(call("ifNull", test, exp.Literal.number(0)))
         return DeviceSet((self.scope.traits(names, [test]),), complement=absent)
 
-    def _name(self, condition: Condition) -> None:
+    def _name(self, reference: Reference) -> None:
         """Gives a reference that is used twice a name, so that its text stands once."""
-        query = self._universal(self._set(condition))
+        query = self._universal(self._set(reference.condition))
         name = f"reference_{len(self.ctes) + 1}"
         self.ctes.append(_cte(name, query))
-        self.shared[condition] = name
+        self.shared[reference.digest] = name
 
     def _referred(self, reference: Reference) -> DeviceSet:
-        name = self.shared[reference.condition]
+        name = self.shared[reference.digest]
         table = exp.Table(this=exp.Identifier(this=name, quoted=False))
         return DeviceSet((select([device()], table),))
 
@@ -247,43 +260,27 @@ def _trait_source(names: tuple[str, ...], params: Parameters) -> Source:
     return Source(lambda prop: latest(prop, _TRAIT_COLUMNS[prop.type]), present)
 
 
-def _merged(operands: Sequence[Condition], kind: type) -> list[Condition]:
-    """Operands over the same event types joined into one, which one scan then answers."""
-    groups: dict[tuple[str, ...], list[Condition]] = {}
-    merged: list[Condition] = []
-    for operand in operands:
-        types = event_types(operand)
-        if types is None:
-            merged.append(operand)
-        else:
-            groups.setdefault(types, []).append(operand)
-    for group in groups.values():
-        merged.append(group[0] if len(group) == 1 else kind(tuple(group)))
-    return merged
-
-
-def _used_twice(condition: Condition) -> list[Condition]:
+def _used_twice(condition: Condition) -> list[Reference]:
     """What is referred to more than once, the innermost first."""
-    counts: Counter[Condition] = Counter()
-    order: dict[Condition, None] = {}
+    counts: Counter[str] = Counter()
+    order: dict[str, Reference] = {}
 
     def visit(node: Condition) -> None:
-        for inner in _children(node):
-            visit(inner)
-        if isinstance(node, Reference):
-            counts[node.condition] += 1
-            order.setdefault(node.condition)
+        match node:
+            case And(operands) | Or(operands):
+                for operand in operands:
+                    visit(operand)
+            case Not(operand):
+                visit(operand)
+            case Reference(_, inner):
+                digest = node.digest
+                counts[digest] += 1
+                if counts[digest] == 1:
+                    visit(inner)
+                    order[digest] = node
 
     visit(condition)
-    return [inner for inner in order if counts[inner] > 1]
-
-
-def _children(node: Condition) -> Iterator[Condition]:
-    match node:
-        case And(operands) | Or(operands):
-            yield from operands
-        case Not(operand) | Reference(_, operand):
-            yield operand
+    return [reference for digest, reference in order.items() if counts[digest] > 1]
 
 
 def members_query(plan: ScopedPlan, now: int) -> SqlQuery:

@@ -7,7 +7,7 @@ that no leaf wants are kept out of the grouping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -49,20 +49,23 @@ Leaf = Did | Measure
 _NEVER_MISSING = ("count", "sum", "distinct")
 
 
-def event_types(condition: Condition) -> EventTypes | None:
-    """The event types that a condition is about, if it is about events only and one set of them."""
+def event_types(condition: Condition, apart: Container[str] = ()) -> EventTypes | None:
+    """The event types that a condition is about, if it is about events only and one set of them.
+
+    References whose digest is in `apart` are sets of their own and take part in no scan.
+    """
     match condition:
         case Did(selection):
             return selection.events
         case Comparison(left, _, right):
             return _together([m.selection.events for m in measures_of(left) + measures_of(right)])
         case And(operands) | Or(operands):
-            kinds = {event_types(operand) for operand in operands}
+            kinds = {event_types(operand, apart) for operand in operands}
             return kinds.pop() if len(kinds) == 1 else None
         case Not(operand):
-            return event_types(operand)
-        case Reference(_, inner):
-            return event_types(inner)
+            return event_types(operand, apart)
+        case Reference(_, inner) as reference:
+            return None if reference.digest in apart else event_types(inner, apart)
         case _:
             return None
 
@@ -85,8 +88,10 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
         case And(operands) | Or(operands):
             for operand in operands:
                 yield from leaves(operand)
-        case Not(operand) | Reference(_, operand):
+        case Not(operand):
             yield from leaves(operand)
+        case Reference(_, referred):
+            yield from leaves(referred)
 
 
 def holds_without_events(condition: Condition) -> bool:
@@ -256,7 +261,8 @@ class Scan:
     def _comparison(self, comparison: Comparison) -> exp.Expr:
         left, op, right = comparison.left, comparison.op, comparison.right
         if _counts(left) and _is_small_whole(right):
-            assert isinstance(left, Measure) and isinstance(right, Constant)
+            assert isinstance(left, Measure)
+            assert isinstance(right, Constant)
             limit = self.scope.params.add(int(right.value), "UInt64")
             return compare(self._measure(left), op, limit)
         test = compare(self._quantity(left), op, self._quantity(right))

@@ -34,6 +34,7 @@ WITHHELD, CONSENTED, EXTENDED = "withheld", "consented", "extended"
 
 
 def device() -> exp.Expr:
+    """The device of a row."""
     return column(DEVICE)
 
 
