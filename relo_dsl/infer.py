@@ -106,6 +106,27 @@ def _conflict(seen: _Seen) -> str:
     return " and ".join(kinds)
 
 
+def without_conflicts(inferred: Inferred) -> Catalog:
+    """The catalog without the names that have no one type: their values are of any."""
+
+    def kept(owner: str, specs: Mapping[str, PropertySpec]) -> dict[str, PropertySpec]:
+        mixed = {name for key, name in inferred.conflicts if key == owner}
+        return {
+            name: spec
+            for name, spec in specs.items()
+            if name not in mixed and not any(f"{name}.{part}" in mixed for part in spec.fields)
+        }
+
+    catalog = inferred.catalog
+    if not inferred.conflicts:
+        return catalog
+    events = {
+        name: event.model_copy(update={"properties": kept(name, event.properties)})
+        for name, event in catalog.events.items()
+    }
+    return catalog.model_copy(update={"events": events, "traits": kept(TRAITS, catalog.traits)})
+
+
 # ---- what a condition uses ---------------------------------------------------------------------
 
 

@@ -75,6 +75,18 @@ def test_the_installed_command_prints_the_lines_of_the_specification() -> None:
     assert finished.stderr == b""
 
 
+@pytest.mark.parametrize("name", ["consent", "text", "traits"])
+def test_sql_gives_the_same_lines(name: str) -> None:
+    """One process each: the embedded engine opens one folder per process."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "relo_dsl", "eval", *arguments(name), "--engine", "sql"],
+        cwd=CORPUS, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (finished.returncode, finished.stderr) == (0, b"")
+    found = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert found == case(name)["stdout"]
+
+
 # ---- the command -------------------------------------------------------------------------------
 
 

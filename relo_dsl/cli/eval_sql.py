@@ -1,0 +1,81 @@
+"""`relo eval --engine sql`: the compiled SQL over an embedded ClickHouse that is thrown away."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from relo_dsl.catalog import Catalog
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.engine import ClientRules, Engine, device_key, load_list, load_records
+from relo_dsl.engine.migrate import apply_catalog
+from relo_dsl.interpret import Lists
+from relo_dsl.plan import Plan
+from relo_dsl.records import Record
+from relo_dsl.sql.lower import members_query
+
+
+@contextmanager
+def throwaway(catalog: Catalog) -> Iterator[SqlAnswers]:
+    """An engine for `Prepared.results`, in a temporary folder and under a key of its own.
+
+    A process can have one at a time, and none beside another embedded engine.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="relo-eval-") as folder,
+        Engine.embedded(Path(folder)) as engine,
+    ):
+        engine.migrate()
+        for table in ("events", "traits"):
+            # The instant may lie years back: what was kept then must not be dropped by now.
+            engine.command(f"ALTER TABLE {table} REMOVE TTL")
+        apply_catalog(engine, catalog)
+        yield SqlAnswers(engine, catalog)
+
+
+class SqlAnswers:
+    """Answers plans with SQL; the records of a client are loaded at its first plan."""
+
+    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._key = os.urandom(32)
+        self._ids: dict[int, dict[bytes, str]] = {}
+
+    def __call__(
+        self,
+        scoped: ScopedPlan,
+        records: Sequence[Record],
+        instants: Sequence[int],
+        lists: Lists,
+    ) -> Iterator[frozenset[str]]:
+        """The members at each instant, by the ids that stand in the records."""
+        if scoped.client not in self._ids:
+            self._load(scoped, records, lists)
+        ids = self._ids[scoped.client]
+        for at in instants:
+            chunks = self._engine.members(members_query(scoped, at))
+            yield frozenset(ids[bytes(key)] for chunk in chunks for key in chunk)
+
+    def _load(self, scoped: ScopedPlan, records: Sequence[Record], lists: Lists) -> None:
+        client = scoped.client
+        load_records(
+            self._engine,
+            records,
+            catalog=self._catalog,
+            key=self._key,
+            rules={client: _rules(scoped.plan)},
+        )
+        for name, devices in lists.items():
+            load_list(self._engine, client, name, devices, key=self._key)
+        names = {record.device for record in records}.union(*lists.values())
+        self._ids[client] = {device_key(self._key, client, name): name for name in names}
+
+
+def _rules(plan: Plan) -> ClientRules:
+    """What the plan says of its client; without a retention the months do not matter."""
+    months = plan.retention_months or ClientRules().retain_months
+    return ClientRules(plan.default_flags, months, plan.extended_months or months)
