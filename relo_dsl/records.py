@@ -77,7 +77,7 @@ class Record:
 def decode_line(text: str | bytes) -> dict[str, Any]:
     """One JSON line as a raw record, its numbers exact. Raises RecordError."""
     try:
-        raw = json.loads(text, parse_float=Decimal, parse_constant=_no_constant)
+        raw = _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8-sig"))
     except RecursionError as error:
         raise RecordError(f"nested deeper than {MAX_DEPTH}") from error
     except ValueError as error:
@@ -89,6 +89,10 @@ def decode_line(text: str | bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+# Made once: json.loads would make a new decoder for every line.
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
 
 
 def parse_record(raw: Mapping[str, Any], default_client: int | None = None) -> Record:
@@ -227,18 +231,33 @@ def _flatten(raw: object, field: str, *, keep_null: bool) -> dict[str, Value | N
     if not isinstance(raw, Mapping):
         raise RecordError("expected an object", field, raw)
     flat: dict[str, Value | None] = {}
-    for name, value in _walk(raw, "", 0, field):
-        path = f"{field}.{name}"
-        if name in flat:
-            raise RecordError("the property stands twice", path, value)
-        if value is None:
-            if keep_null:
-                flat[name] = None
-        elif isinstance(value, list | tuple):
-            flat[_text(name, path)] = _array(value, path)
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            for name, part in _walk(value, f"{key}.", 1, field):
+                _put(flat, name, part, field, keep_null)
         else:
-            flat[_text(name, path)] = _scalar(value, path)
+            _put(flat, key, value, field, keep_null)
     return flat
+
+
+def _put(
+    flat: dict[str, Value | None], name: object, value: object, field: str, keep_null: bool
+) -> None:
+    if not isinstance(name, str) or not name:
+        raise RecordError("a property has no name", field, value)
+    if not name.isascii():
+        _text(name, field)
+    if name in flat:
+        raise RecordError("the property stands twice", f"{field}.{name}", value)
+    if isinstance(value, str):
+        flat[name] = value if value.isascii() else _text(value, f"{field}.{name}")
+    elif value is None:
+        if keep_null:
+            flat[name] = None
+    elif isinstance(value, list | tuple):
+        flat[name] = _array(value, f"{field}.{name}")
+    else:
+        flat[name] = _scalar(value, f"{field}.{name}")
 
 
 def _walk(

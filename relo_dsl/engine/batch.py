@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,18 +40,26 @@ class _Rows:
     """Columns of one staged table: dense ones as lists, properties by the rows that have them."""
 
     def __init__(self, dense: Iterable[str]) -> None:
-        self.dense: dict[str, list[Any]] = {name: [] for name in dense}
+        self.names = tuple(dense)
+        self.rows: list[tuple[object, ...]] = []
         self.sparse: dict[str, tuple[list[int], list[Any]]] = {}
-        self.count = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
 
     def put(self, column: str, value: object) -> None:
         """Sets a property's column in the row that is being added."""
         rows, values = self.sparse.setdefault(column, ([], []))
-        rows.append(self.count)
+        rows.append(len(self.rows))
         values.append(value)
 
+    def dense(self) -> dict[str, Sequence[Any]]:
+        """The columns that every row has."""
+        return dict(zip(self.names, zip(*self.rows, strict=True), strict=True))
+
     def filled(self, column: str, empty: object) -> list[Any]:
-        full = [empty] * self.count
+        full = [empty] * len(self.rows)
         rows, values = self.sparse.get(column, ([], []))
         for row, value in zip(rows, values, strict=True):
             full[row] = value
@@ -97,9 +105,9 @@ class Batch:
                     self._add_trait(name, value, (*head, *carried))
         elif record.kind == "score":
             for name, value in record.values.items():
-                _append(self._scores, (*head, *carried, name, value))
+                self._scores.rows.append((*head, *carried, name, value))
         else:
-            _append(self._consent, (*head, record.consent))
+            self._consent.rows.append((*head, record.consent))
 
     def _add_event(self, record: Record, head: tuple[object, ...]) -> None:
         events, rest = self._events, {}
@@ -109,7 +117,7 @@ class Batch:
             left = value if spec is None else self._put(name, spec, value)
             if left is not None:
                 rest[name] = left
-        _append(events, (*head, record.type, json_text(rest) if rest else ""))
+        events.rows.append((*head, record.type, json_text(rest) if rest else ""))
 
     def _put(self, name: str, spec: PropertySpec, value: object) -> object | None:
         """Puts a property into its columns; returns what has no column and stays in `rest`."""
@@ -143,7 +151,7 @@ class Batch:
         elif value is not None:
             _put_trait(traits, value)
         text = "" if value is None else json_text(value)
-        _append(traits, (*head, name, int(value is not None), text))
+        traits.rows.append((*head, name, int(value is not None), text))
 
     def tables(self) -> dict[str, pa.Table]:
         """An Arrow table for each staged table that has rows."""
@@ -154,9 +162,9 @@ class Batch:
             if not part.count:
                 continue
             arrays = {}
+            dense = part.dense()
             for column, kind in self.kinds[name].items():
-                dense = part.dense.get(column)
-                values = part.filled(column, empty_of(kind)) if dense is None else dense
+                values = dense.get(column) or part.filled(column, empty_of(kind))
                 arrays[column] = to_arrow(values, kind)
             found[name] = pa.table(arrays)
         return found
@@ -184,12 +192,6 @@ def _element(prop: str, field: str, kind: PropertyType) -> str:
     if key not in _names:
         _names[key] = element_column(prop, field, kind)
     return _names[key]
-
-
-def _append(part: _Rows, values: tuple[object, ...]) -> None:
-    for column, value in zip(part.dense.values(), values, strict=True):
-        column.append(value)
-    part.count += 1
 
 
 def _put_trait(traits: _Rows, value: Value) -> None:
