@@ -1,0 +1,1 @@
+"""The demo shop: a grocery chain's real data, loaded and segmented by `relo demo`."""
