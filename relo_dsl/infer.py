@@ -14,7 +14,7 @@ from typing import Any
 
 from relo_dsl.catalog import Catalog, EventSpec, PropertySpec, PropertyType
 from relo_dsl.records import Record, kind_of
-from relo_dsl.terms import AnyElement, Condition, Measure, Property, Selection, Trait
+from relo_dsl.terms import AnyElement, Condition, Measure, Property, Reference, Selection, Trait
 
 #: The owner of traits in `Key`, beside the names of events. No event has an empty name.
 TRAITS = ""
@@ -135,32 +135,41 @@ def conflicts_in(condition: Condition, inferred: Inferred) -> list[tuple[Key, st
     if not inferred.conflicts:
         return []
     used: dict[Key, str] = {}
-    for owners, name in _used(condition, (), ""):
+    for owners, name in _used(condition, (), "", set()):
         for owner in owners or tuple(inferred.catalog.events):
             if (owner, name) in inferred.conflicts:
                 used[owner, name] = inferred.conflicts[owner, name]
     return list(used.items())
 
 
-def _used(node: Any, owners: tuple[str, ...], parent: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(events, dotted name) of every property below a node; no events stand for all of them."""
+def _used(
+    node: Any, owners: tuple[str, ...], parent: str, seen: set[str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(events, dotted name) of every property below a node; no events stand for all of them.
+
+    `seen` holds the references already gone into.
+    """
     match node:
         case Property(name):
             inside = parent or (f"{node.parent}." if node.parent else "")
             yield owners, inside + name
         case Selection(events, where):
-            yield from _used(where, events, "")
+            yield from _used(where, events, "", seen)
         case Measure():
-            yield from _used(node.selection, (), "")
-            yield from _used(node.property, node.selection.events, "")
+            yield from _used(node.selection, (), "", seen)
+            yield from _used(node.property, node.selection.events, "", seen)
         case Trait(predicate):
-            yield from _used(predicate, (TRAITS,), "")
+            yield from _used(predicate, (TRAITS,), "", seen)
         case AnyElement(prop, where):
-            yield from _used(prop, owners, parent)
-            yield from _used(where, owners, f"{prop.name}.")
+            yield from _used(prop, owners, parent, seen)
+            yield from _used(where, owners, f"{prop.name}.", seen)
+        case Reference(_, referred):
+            if node.digest not in seen:
+                seen.add(node.digest)
+                yield from _used(referred, (), "", seen)
         case tuple():
             for item in node:
-                yield from _used(item, owners, parent)
+                yield from _used(item, owners, parent, seen)
         case _ if is_dataclass(node):
             for item in fields(node):
-                yield from _used(getattr(node, item.name), owners, parent)
+                yield from _used(getattr(node, item.name), owners, parent, seen)

@@ -244,18 +244,26 @@ def view(scoped: ScopedPlan, device: Device, at: int) -> DeviceView:
 # ---- conditions over one device ----------------------------------------------------------------
 
 
-def holds(condition: Condition, device: DeviceView, at: int, lists: Lists = NO_LISTS) -> bool:
+def holds(
+    condition: Condition,
+    device: DeviceView,
+    at: int,
+    lists: Lists = NO_LISTS,
+    known: dict[str, bool] | None = None,
+) -> bool:
     """Whether the condition holds for the device at T.
 
-    Raises KeyError for a list that is not among `lists`.
+    `known` keeps the answers to references by digest: one that is used twice is computed once, or
+    a ladder of references would take for ever. Raises KeyError for a list that is not in `lists`.
     """
+    known = {} if known is None else known
     match condition:
         case And(operands):
-            return all(holds(operand, device, at, lists) for operand in operands)
+            return all(holds(operand, device, at, lists, known) for operand in operands)
         case Or(operands):
-            return any(holds(operand, device, at, lists) for operand in operands)
+            return any(holds(operand, device, at, lists, known) for operand in operands)
         case Not(operand):
-            return not holds(operand, device, at, lists)
+            return not holds(operand, device, at, lists, known)
         case Did(selection, window):
             return len(selected(selection, window, device, at)) > 0
         case Comparison(left, op, right):
@@ -265,7 +273,9 @@ def holds(condition: Condition, device: DeviceView, at: int, lists: Lists = NO_L
         case InList(name):
             return device.id in lists[name]
         case Reference(_, referred):
-            return holds(referred, device, at, lists)
+            if condition.digest not in known:
+                known[condition.digest] = holds(referred, device, at, lists, known)
+            return known[condition.digest]
         case Always(value):
             return value
         case _:

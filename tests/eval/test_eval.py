@@ -249,6 +249,18 @@ def test_a_reference_that_nobody_defines_and_a_circle(tmp_path: Path) -> None:
     assert (result.exit_code, "error[reference-cycle]" in result.stderr) == (1, True)
 
 
+def test_a_ladder_of_references_is_climbed_once(tmp_path: Path) -> None:
+    rungs = ["segment s0 client 3 match purchase.ok = 1"]
+    rungs += [
+        f"segment s{i} client 3 match in segment s{i - 1} and not (refund and in segment s{i - 1})"
+        for i in range(1, 60)
+    ]
+    data = events(tmp_path, purchase("ana", ok=1, n=1), {**purchase("beto", n="1"), "t": "refund"},
+                  purchase("ana", n="1"))  # fmt: skip
+    found = run(segments(tmp_path, "\n".join(rungs)), "-e", data, "-n", "s59", "--json")
+    assert answers(found) == {"s59": ["ana"]}
+
+
 def test_a_mistake_in_a_referred_definition_shows_its_file(tmp_path: Path) -> None:
     seg = segments(tmp_path, "audience b client 3 match in segment c")
     other = segments(tmp_path, "segment c client 3 match prchase", "c.seg")
