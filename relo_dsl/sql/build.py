@@ -29,6 +29,7 @@ class Parameters:
 
     values: dict[str, object] = field(default_factory=dict)
     _names: dict[tuple[str, object, str | None], str] = field(default_factory=dict)
+    _aliases: int = 0
 
     def add(self, value: object, kind: str, name: str | None = None) -> exp.Expr:
         """The placeholder of a value; `kind` is its ClickHouse type, `name` its own name if any."""
@@ -39,6 +40,11 @@ class Parameters:
             self._names[key] = known
             self.values[known] = value
         return exp.Placeholder(this=known, kind=kind)
+
+    def alias(self) -> str:
+        """A fresh name for an expression that is used twice."""
+        self._aliases += 1
+        return f"x{self._aliases}"
 
     def string(self, value: str) -> exp.Expr:
         return self.add(value, "String")

@@ -193,8 +193,7 @@ class PredicateSql:
     def _array(self, values: tuple[Value, ...]) -> exp.Expr:
         if isinstance(values[0], str):
             return self.params.add(list(values), "Array(String)")
-        texts = [str(value) for value in values]
-        return self.params.add(texts, "Array(Decimal(38, 9))")
+        return self.params.add(list(values), "Array(Decimal(38, 9))")
 
     def _any_element(self, array: Property, where: Predicate) -> exp.Expr:
         fields = properties_of(where)

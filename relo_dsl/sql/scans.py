@@ -47,6 +47,7 @@ from relo_dsl.terms import (
 EventTypes = tuple[str, ...]
 Leaf = Did | Measure
 _NEVER_MISSING = ("count", "sum", "distinct")
+_ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul}
 
 
 def event_types(condition: Condition, apart: Container[str] = ()) -> EventTypes | None:
@@ -275,7 +276,24 @@ class Scan:
             case Measure():
                 return self._measure(quantity)
             case Arithmetic(op, left, right):
-                return _arithmetic(op, self._wide(left), self._wide(right))
+                if op == "/":
+                    return self._divided(self._wide(left), self._wide(right))
+                return _ARITHMETIC[op](this=self._wide(left), expression=self._wide(right))
+
+    def _divided(self, left: exp.Expr, right: exp.Expr) -> exp.Expr:
+        """The quotient cut after 9 places; NULL where the divisor is zero or NULL.
+
+        `divideDecimal` looks at rows whose result is NULL too, and must not find a zero there.
+        """
+        divisor = self.scope.params.alias()
+        named = exp.alias_(exp.Paren(this=right), divisor)
+        known = call("ifNull", call("nullIf", column(divisor), number(0)), number(1))
+        return call(
+            "if",
+            compare(call("ifNull", exp.Paren(this=named), number(0)), "=", number(0)),
+            exp.Null(),
+            call("divideDecimal", left, known, number(9)),
+        )
 
     def _wide(self, quantity: Quantity) -> exp.Expr:
         """An operand of arithmetic, with room for exact sums and products."""
@@ -295,7 +313,8 @@ class Scan:
             return call(
                 "divideDecimal",
                 _aggregate("sum", value.copy(), own),
-                call("toDecimal256", call("nullIf", rows, number(0)), number(0)),
+                # Over no values the sum is NULL, and so is the quotient, whatever divides it.
+                call("toDecimal256", call("greatest", rows, number(1)), number(0)),
                 number(9),
             )
         name = {"sum": "sum", "min": "min", "max": "max", "distinct": "uniqExact"}[measure.kind]
@@ -305,20 +324,6 @@ class Scan:
 
 def _aggregate(name: str, value: exp.Expr, own: exp.Expr | None) -> exp.Expr:
     return call(name, value) if own is None else call(f"{name}If", value, own.copy())
-
-
-def _arithmetic(op: str, left: exp.Expr, right: exp.Expr) -> exp.Expr:
-    match op:
-        case "+":
-            return exp.Add(this=left, expression=right)
-        case "-":
-            return exp.Sub(this=left, expression=right)
-        case "*":
-            return exp.Mul(this=left, expression=right)
-        case _:
-            # A division by zero is missing; elsewhere the quotient is cut after 9 places.
-            divisor = call("nullIf", right, number(0))
-            return call("divideDecimal", left, divisor, number(9))
 
 
 def _counts(quantity: Quantity) -> bool:
