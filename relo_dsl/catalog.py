@@ -224,7 +224,7 @@ def load_catalog(path: Path) -> Catalog:
 def parse_catalog(text: str, name: str = "<catalog>") -> Catalog:
     """Reads a catalog from YAML text; `name` is what errors call it."""
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader, only stricter
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(f"the catalog {name} is not YAML: {error}") from error
     try:
@@ -232,6 +232,14 @@ def parse_catalog(text: str, name: str = "<catalog>") -> Catalog:
     except ValidationError as error:
         problems = [_problem(item) for item in error.errors()]
         raise UserError(f"the catalog {name} cannot be used:\n  " + "\n  ".join(problems)) from None
+
+
+def load_yaml(text: str) -> Any:
+    """The values of a YAML text: a key written twice is an error, and `on` and `no` are texts.
+
+    Raises yaml.YAMLError.
+    """
+    return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader, only stricter
 
 
 def _problem(item: Any) -> str:

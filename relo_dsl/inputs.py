@@ -19,7 +19,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -40,47 +40,104 @@ TABLES = (".csv", ".tsv", ".parquet")
 #: The longest CSV cell, in characters.
 MAX_CELL = 16 * 1024 * 1024
 _PARQUET_BATCH = 8_192
+_READ_BYTES = 1 << 18
+# Values of Arrow that are already what JSON would have.
+_READY = (str, float, int, bool)
 
 _PLAIN_COLUMNS = ("t", "ts", "cid", "did", "eid", "flags", "consent")
 _GROUPS = ("props", "traits", "scores")
 _REQUIRED = ("t", "ts", "did")
 
 Raw = Mapping[str, Any]
+#: Told, while a file is read, how many more of its bytes have been.
+Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One record as it stands in a file, or why it cannot be read. `line` starts at 1.
 
-    In Parquet, which has no lines, it is the number of the row.
+    In Parquet, which has no lines, it is the number of the row. `text` is what stood there, where
+    that could not be read.
     """
 
     file: str
     line: int
     content: Raw | RecordError
+    text: str | None = None
 
     @property
     def place(self) -> str:
         return f"{self.file}:{self.line}"
 
 
-def read_rows(path: Path | str, catalog: Catalog | None = None) -> Iterator[Row]:
+def read_rows(
+    path: Path | str, catalog: Catalog | None = None, progress: Progress | None = None
+) -> Iterator[Row]:
     """The raw records of a file, in its order; the ending of its name tells the format.
 
     A CSV cell is typed by the catalog where that names its property, else by its whole column.
     Raises UserError where the file cannot be read, or a table lacks or misnames a column.
     """
     name = str(path)
+    match _format(name):
+        case "json":
+            yield from _json_lines(name, progress)
+        case "parquet":
+            for row in _parquet_rows(name, progress, _check_header, "Z"):
+                content = row.content
+                if not isinstance(content, RecordError):
+                    content = _parquet_record(content)
+                yield Row(row.file, row.line, content)
+        case delimiter:
+            yield from _csv_rows(name, delimiter, catalog, progress)
+
+
+def read_table(
+    path: Path | str,
+    progress: Progress | None = None,
+    check: Callable[[str, Sequence[str]], object] | None = None,
+) -> Iterator[Row]:
+    """The rows of any table as its columns have them: foreign data, for a mapping.
+
+    Absent values and empty cells are left out; CSV cells are texts; JSON lines are flattened to
+    dotted names; a time without a zone is ISO 8601 without an offset. `check` is called with the
+    file's name and its columns, where it names them.
+    Raises UserError where the file cannot be read.
+    """
+    name = str(path)
+    match _format(name):
+        case "json":
+            for row in _json_lines(name, progress):
+                flat = row.content if isinstance(row.content, RecordError) else _flat(row.content)
+                yield Row(row.file, row.line, flat, row.text)
+        case "parquet":
+            yield from _parquet_rows(name, progress, check, "")
+        case delimiter:
+            yield from _csv_columns(name, delimiter, progress, check)
+
+
+def _format(name: str) -> str:
+    """`json`, `parquet`, or the delimiter of a CSV file. Raises UserError for any other file."""
     base = name.lower().removesuffix(".gz")
     if name == STDIN or base.endswith(JSON_LINES):
-        yield from _json_lines(name)
-    elif base.endswith((".csv", ".tsv")):
-        yield from _csv_rows(name, "\t" if base.endswith(".tsv") else ",", catalog)
-    elif base.endswith(".parquet") and base == name.lower():
-        yield from _parquet_rows(name)
-    else:
-        known = ", ".join((*JSON_LINES, *TABLES))
-        raise UserError(f"cannot tell the format of {name}", f"its name must end in {known}")
+        return "json"
+    if base.endswith((".csv", ".tsv")):
+        return "\t" if base.endswith(".tsv") else ","
+    if base.endswith(".parquet") and base == name.lower():
+        return "parquet"
+    known = ", ".join((*JSON_LINES, *TABLES))
+    raise UserError(f"cannot tell the format of {name}", f"its name must end in {known}")
+
+
+def _flat(raw: Raw, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def read_records(
@@ -118,8 +175,8 @@ def refusal(place: str, error: RecordError) -> UserError:
 # ---- JSON lines --------------------------------------------------------------------------------
 
 
-def _json_lines(name: str) -> Iterator[Row]:
-    with _opened(name) as stream:
+def _json_lines(name: str, progress: Progress | None) -> Iterator[Row]:
+    with _opened(name, progress) as stream:
         for number, line in enumerate(stream, 1):
             text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
             if not text:
@@ -127,21 +184,48 @@ def _json_lines(name: str) -> Iterator[Row]:
             try:
                 yield Row(name, number, decode_line(text))
             except RecordError as error:
-                yield Row(name, number, error)
+                yield Row(name, number, error, text.decode(errors="replace"))
+
+
+class _Counted(io.RawIOBase):
+    """A file that tells how much of it is read."""
+
+    def __init__(self, file: io.FileIO, progress: Progress) -> None:
+        self._file = file
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer) or 0
+        self._progress(count)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """The bytes of a file, unpacked where it ends in .gz; trouble on the way is a UserError."""
+def _opened(
+    name: str, progress: Progress | None = None
+) -> Iterator[BinaryIO | io.BufferedReader | gzip.GzipFile]:
+    """The bytes of a file, unpacked where it ends in .gz; trouble on the way is a UserError.
+
+    `progress` is told of bytes before they are unpacked.
+    """
     if name == STDIN:
         yield sys.stdin.buffer
         return
     try:
-        if name.lower().endswith(".gz"):
-            with gzip.open(name, "rb") as packed:
-                yield packed
-        else:
-            with Path(name).open("rb") as plain:
+        with Path(name).open("rb", buffering=0) as file:
+            raw = file if progress is None else _Counted(file, progress)
+            plain = io.BufferedReader(raw, _READ_BYTES)
+            if name.lower().endswith(".gz"):
+                with gzip.open(plain, "rb") as packed:
+                    yield packed
+            else:
                 yield plain
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {name}: its gzip data are damaged ({error})") from error
@@ -152,25 +236,69 @@ def _opened(name: str) -> Iterator[BinaryIO | gzip.GzipFile]:
 # ---- CSV ---------------------------------------------------------------------------------------
 
 
-def _csv_rows(name: str, delimiter: str, catalog: Catalog | None) -> Iterator[Row]:
+def _csv_rows(
+    name: str, delimiter: str, catalog: Catalog | None, progress: Progress | None
+) -> Iterator[Row]:
     header: list[str] = []
     types: dict[str, PropertyType] = {}
-    for line, cells in _cells(name, delimiter):
+    for line, cells in _cells(name, delimiter, progress):
         if not header:
             if isinstance(cells, RecordError):
                 raise UserError(f"{name}:{line}: {cells}")
-            header = _checked_header(name, cells)
+            _check_header(name, cells)
+            header = cells
             types = _column_types(name, delimiter, header)
             continue
-        yield Row(name, line, _csv_record(header, cells, types, catalog))
+        content = _csv_record(header, cells, types, catalog)
+        yield Row(name, line, content, _cells_text(content, cells, delimiter))
     if not header:
         raise UserError(f"{name} is empty: its first line must name the columns")
 
 
-def _cells(name: str, delimiter: str) -> Iterator[tuple[int, list[str] | RecordError]]:
+def _csv_columns(
+    name: str,
+    delimiter: str,
+    progress: Progress | None,
+    check: Callable[[str, Sequence[str]], object] | None,
+) -> Iterator[Row]:
+    header: list[str] = []
+    for line, cells in _cells(name, delimiter, progress):
+        if header:
+            content = _as_columns(header, cells)
+            yield Row(name, line, content, _cells_text(content, cells, delimiter))
+        elif isinstance(cells, RecordError):
+            raise UserError(f"{name}:{line}: {cells}")
+        else:
+            header = cells
+            if check:
+                check(name, header)
+    if not header:
+        raise UserError(f"{name} is empty: its first line must name the columns")
+
+
+def _cells_text(
+    content: Raw | RecordError, cells: list[str] | RecordError, delimiter: str
+) -> str | None:
+    if isinstance(cells, RecordError) or not isinstance(content, RecordError):
+        return None
+    return delimiter.join(cells)
+
+
+def _as_columns(header: Sequence[str], cells: list[str] | RecordError) -> Raw | RecordError:
+    """The cells that are not empty, by column."""
+    if isinstance(cells, RecordError):
+        return cells
+    if len(cells) != len(header):
+        return RecordError(f"expected {len(header)} cells, as in the first line")
+    return {column: cell for column, cell in zip(header, cells, strict=True) if cell}
+
+
+def _cells(
+    name: str, delimiter: str, progress: Progress | None = None
+) -> Iterator[tuple[int, list[str] | RecordError]]:
     """(first line, cells) of every row that is not empty; the first is the header."""
     csv.field_size_limit(MAX_CELL)
-    with _opened(name) as stream:
+    with _opened(name, progress) as stream:
         # A byte that is not UTF-8 becomes half a surrogate pair, which the record refuses.
         text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
         reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -193,11 +321,9 @@ def _csv_record(
     types: Mapping[str, PropertyType],
     catalog: Catalog | None,
 ) -> Raw | RecordError:
-    if isinstance(cells, RecordError):
-        return cells
-    if len(cells) != len(header):
-        return RecordError(f"expected {len(header)} cells, as in the first line")
-    columns = {column: cell for column, cell in zip(header, cells, strict=True) if cell}
+    columns = _as_columns(header, cells)
+    if isinstance(columns, RecordError):
+        return columns
     kind = columns.get("t", "")
     typed: dict[str, Any] = {}
     for column, cell in columns.items():
@@ -275,29 +401,49 @@ def _catalog_type(catalog: Catalog | None, kind: str, column: str) -> PropertyTy
 # ---- Parquet -----------------------------------------------------------------------------------
 
 
-def _parquet_rows(name: str) -> Iterator[Row]:
+def _parquet_rows(
+    name: str,
+    progress: Progress | None,
+    check: Callable[[str, Sequence[str]], object] | None,
+    offset: str,
+) -> Iterator[Row]:
+    """The rows as JSON would have them, absent values left out.
+
+    `offset` is written behind times that have no zone.
+    """
     import pyarrow as pa  # only here: it takes longer to import than most files to read
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(name) as file:
-            _checked_header(name, file.schema_arrow.names)
-            line = 0
+            if check:
+                check(name, file.schema_arrow.names)
+            line, a_row = 0, Path(name).stat().st_size / max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
                 for columns in batch.to_pylist():
                     line += 1
-                    yield Row(name, line, _parquet_record(columns))
+                    yield Row(name, line, _parquet_columns(columns, offset))
+                if progress:
+                    progress(int(line * a_row) - int((line - batch.num_rows) * a_row))
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror or error}") from error
     except pa.ArrowException as error:
         raise UserError(f"cannot read {name} as Parquet: {error}") from error
 
 
-def _parquet_record(columns: Mapping[str, Any]) -> Raw | RecordError:
+def _parquet_columns(columns: Mapping[str, Any], offset: str) -> Raw | RecordError:
     try:
-        present = {k: _plain_value(v) for k, v in columns.items() if v is not None}
+        return {
+            k: v if type(v) in _READY else _plain_value(v, offset)
+            for k, v in columns.items()
+            if v is not None
+        }
     except RecordError as error:
         return error
+
+
+def _parquet_record(columns: Raw) -> Raw | RecordError:
+    present = dict(columns)
     for column in ("ts", "cid", "flags", "consent"):
         value = present.get(column)
         if isinstance(value, float) and value.is_integer():  # what pandas makes of gaps
@@ -305,17 +451,18 @@ def _parquet_record(columns: Mapping[str, Any]) -> Raw | RecordError:
     return shape(present)
 
 
-def _plain_value(value: Any) -> Any:
+def _plain_value(value: Any, offset: str) -> Any:
     """A value of Arrow as JSON would have it; nulls inside structures are absent values."""
     if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return format_instant(to_millis(aware))
+        if value.tzinfo is None:
+            return format_instant(to_millis(value.replace(tzinfo=UTC)))[:-1] + offset
+        return format_instant(to_millis(value))
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):
-        return {k: _plain_value(v) for k, v in value.items() if v is not None}
+        return {k: _plain_value(v, offset) for k, v in value.items() if v is not None}
     if isinstance(value, list):
-        return [_plain_value(item) for item in value if item is not None]
+        return [_plain_value(item, offset) for item in value if item is not None]
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -360,8 +507,8 @@ def _json_object(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def _checked_header(name: str, header: Sequence[str]) -> list[str]:
-    """The names of the columns, or a UserError about all that is wrong with them."""
+def _check_header(name: str, header: Sequence[str]) -> None:
+    """Raises a UserError about all that is wrong with the names of the columns."""
     problems = [f"no column `{column}`" for column in _REQUIRED if column not in header]
     for column in dict.fromkeys(header):
         if header.count(column) > 1:
@@ -377,4 +524,3 @@ def _checked_header(name: str, header: Sequence[str]) -> list[str]:
             "columns are t, ts, cid, did, eid, flags, consent, props.NAME, traits.NAME, "
             "scores.NAME",
         )
-    return list(header)
