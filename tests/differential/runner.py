@@ -1,0 +1,166 @@
+"""Many cases in one load, one client each; then every answer of SQL beside the evaluator's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import pyarrow as pa
+
+from relo_dsl.consent import ScopedPlan, scope
+from relo_dsl.engine import ClientRules, Engine, device_key, load_records
+from relo_dsl.interpret import History, consented, exists, holds, members, view
+from relo_dsl.sql.lower import count_query, members_query, withheld_query
+from tests.differential.cases import Case
+from tests.differential.world import CATALOG, CATALOGS
+
+KEY = bytes(range(32))
+_LONGEST = 1200
+_clients = count(1_000_000, 2)
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What SQL said where the evaluator said something else, or the error that it raised."""
+
+    case: Case
+    at: int
+    what: str
+    expected: object
+    found: object
+
+
+@dataclass
+class Tally:
+    """What was compared, and where the time went (seconds)."""
+
+    cases: int = 0
+    checks: int = 0
+    members: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def spend(self, what: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[what] = self.seconds.get(what, 0.0) + now - since
+        return now
+
+
+def keep_everything(engine: Engine) -> None:
+    """Retention is compared at instants long past: the clock of this machine has no say in it."""
+    for table in ("events", "traits"):
+        engine.command(f"ALTER TABLE {table} REMOVE TTL")
+
+
+def compare(engine: Engine, cases: Sequence[Case], tally: Tally) -> Iterator[Mismatch]:
+    """Loads the cases and yields every difference."""
+    placed = [(next(_clients), case) for case in cases]
+    started = time.perf_counter()
+    load(engine, placed)
+    tally.spend("load", started)
+    for client, case in placed:
+        tally.cases += 1
+        yield from _compare(engine, client, case, tally)
+
+
+def load(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
+    rules = {}
+    first, second = [], []
+    for client, case in placed:
+        rules[client] = rules[client + 1] = _rules(case)
+        records = case.records(client)
+        first += records[: case.second_load]
+        second += records[case.second_load :]
+    for records in (first, second):
+        load_records(engine, records, catalog=CATALOG, key=KEY, rules=rules)
+    _load_lists(engine, placed)
+
+
+def _rules(case: Case) -> ClientRules:
+    catalog = CATALOGS[case.rules]
+    if catalog.retention is None:
+        return ClientRules(catalog.default_flags, _LONGEST, _LONGEST)
+    return ClientRules.of(catalog)
+
+
+def _load_lists(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
+    """All lists in one insert: `load_list`, one insert each, has tests of its own."""
+    rows: list[tuple[int, str, int, bytes]] = []
+    for client, case in placed:
+        for name, devices in case.lists:
+            rows += [(client, name, 2, bytes(16)), (client, name, 1, device_key(KEY, client, "a"))]
+            rows += [(client + 1, name, 3, device_key(KEY, client, "b"))]
+            rows += [(client, name, 2, device_key(KEY, client, device)) for device in devices]
+    if not rows:
+        return
+    kinds = (pa.uint32(), pa.string(), pa.uint64(), pa.binary(16))
+    names = ("client_id", "name", "version", "device")
+    columns = {
+        name: pa.array([row[i] for row in rows], kind)
+        for i, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    }
+    engine.insert_arrow("lists", pa.table(columns), one_part=True)
+
+
+def _compare(engine: Engine, client: int, case: Case, tally: Tally) -> Iterator[Mismatch]:
+    started = time.perf_counter()
+    scoped = scope(case.plan(client))
+    history = History.of(
+        case.records(client), client=client, default_flags=scoped.plan.default_flags
+    )
+    names = {device_key(KEY, client, name): name for name in history.devices}
+    started = tally.spend("bind", started)
+    for number, at in enumerate(case.instants):
+        expected = members(scoped, history, at, case.listed)
+        held_back = _withheld(scoped, history, at, case)
+        started = tally.spend("interpret", started)
+        tally.members += len(expected)
+        # The counts are the same query but for its outermost SELECT: one instant is enough.
+        asked = tuple(_QUERIES) if number == 0 and client % 8 == 0 else ("members",)
+        found = _answers(engine, scoped, at, names, asked, tally)
+        started = time.perf_counter()
+        right = {"members": sorted(expected), "count": len(expected), "withheld": held_back}
+        for what, answer in found.items():
+            tally.checks += 1
+            if answer != right[what]:
+                yield Mismatch(case, at, what, right[what], answer)
+
+
+_QUERIES = {"members": members_query, "count": count_query, "withheld": withheld_query}
+
+
+def _answers(
+    engine: Engine,
+    scoped: ScopedPlan,
+    at: int,
+    names: dict[bytes, str],
+    asked: Sequence[str],
+    tally: Tally,
+) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for what in asked:
+        started = time.perf_counter()
+        try:
+            query = _QUERIES[what](scoped, at)
+            started = tally.spend("compile", started)
+            rows = engine.query(query).rows
+        except Exception as error:
+            found[what] = f"{type(error).__name__}: {error}"
+            continue
+        tally.spend("query", started)
+        if what == "members":
+            found[what] = sorted(names.get(row[0], repr(row[0])) for row in rows)
+        else:
+            found[what] = rows[0][0]
+    return found
+
+
+def _withheld(scoped: ScopedPlan, history: History, at: int, case: Case) -> int:
+    """How many devices meet the condition and lack the consent."""
+    return sum(
+        exists(scoped, device, at)
+        and not consented(scoped, device, at)
+        and holds(scoped.plan.condition, view(scoped, device, at), at, case.listed)
+        for device in history.devices.values()
+    )
