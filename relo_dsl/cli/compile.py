@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from relo_dsl.workspace import Workspace
 
 STAGES = ("ast", "bound", "plan", "sql", "sets")
-#: The server's, which this package does not import: looked up when it is needed.
-SET_COMMANDS = "relo_server.sets:commands"
 
 
 @click.command("compile", no_args_is_help=True)
@@ -97,6 +95,7 @@ def _sql(workspace: Workspace, name: str, now: int) -> dict[str, Any]:
 
 def _sets(workspace: Workspace, name: str, _now: int) -> dict[str, Any]:
     from relo_dsl.cli.output import fail
+    from relo_dsl.setkeys import publish_commands
 
     bound = workspace.bound(name)
     if bound.kind != "audience":
@@ -104,9 +103,7 @@ def _sets(workspace: Workspace, name: str, _now: int) -> dict[str, Any]:
             f"`{name}` is a segment, and only audiences are published",
             f"write `audience {name}` to publish it",
         )
-    module, _, attribute = SET_COMMANDS.partition(":")
-    commands = getattr(import_module(module), attribute)
-    return {"commands": list(commands(bound.client, name))}
+    return {"commands": publish_commands(bound.client, name)}
 
 
 _EMITTERS: dict[str, Callable[[Workspace, str, int], dict[str, Any]]] = {
@@ -148,7 +145,7 @@ def _shown(value: object) -> str:
 
 def _print_code(text: str, language: str) -> None:
     """Coloured on a terminal, plain anywhere else."""
-    if not click.get_text_stream("stdout").isatty():
+    if not sys.stdout.isatty():
         click.echo(text)
         return
     from rich.syntax import Syntax

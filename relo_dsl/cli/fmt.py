@@ -123,7 +123,7 @@ def _print(files: list[_File], *, diff: bool, would: str) -> None:
     changed = sum(file.changes for file in files)
     left = sum(bool(file.errors) for file in files)
     parts = [f"{size_of(changed, 'file')} {would}formatted"]
-    parts.append(f"{len(files) - changed - left:,} as they should be")
+    parts.append(f"{len(files) - changed - left:,} unchanged")
     if left:
         parts.append(f"{left:,} left alone")
     click.echo(", ".join(parts), err=diff)

@@ -1,0 +1,48 @@
+"""What the commands that touch data share: the stores, opened and closed, and whose set it is."""
+
+from __future__ import annotations
+
+from relo_dsl.catalog import Catalog
+from relo_dsl.cli.output import fail
+from relo_dsl.cli.project import shown_path
+from relo_dsl.engine import Engine
+from relo_dsl.errors import UserError
+from relo_dsl.settings import Settings
+from relo_dsl.workspace import Workspace
+from relo_server.sets import Sets
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine with its tables. Raises UserError where it is in use or cannot be reached."""
+    return Engine.open(settings)
+
+
+def open_sets(settings: Settings) -> Sets:
+    """The set store. Raises UserError where it is in use or cannot be reached."""
+    return Sets.open(settings)
+
+
+def client_of(settings: Settings, name: str) -> int:
+    """The client of the audience called `name` where the project defines one, else the configured.
+
+    Raises UserError where neither says whose it is.
+    """
+    definition = name.partition(":")[0]
+    try:
+        workspace = Workspace(Catalog(), settings.client, settings.timezone)
+        if settings.segments.is_dir():
+            workspace.add_paths([settings.segments])
+        if definition in workspace:
+            return workspace.bound(definition).client
+    except UserError as error:
+        if settings.client is None:
+            fail(f"cannot tell the client of `{name}`: {error.message}", error.hint)
+    return configured_client(settings)
+
+
+def configured_client(settings: Settings) -> int:
+    """The client of the settings. Raises UserError where there is none."""
+    if settings.client is None:
+        where = shown_path(settings.root / "relo.toml")
+        fail("no client is known", f"write `client = 1` into {where}, or give --client 1")
+    return settings.client
