@@ -189,10 +189,15 @@ class Engine:
         return self._client
 
     def migrate(self) -> None:
-        """Brings the tables up to date; does nothing where they are."""
-        from relo_dsl.engine.migrate import migrate  # it imports this module
+        """Brings the tables up to date, and clears away what an interrupted load left behind.
+
+        Call it once, after opening: it takes every staging table for a leftover.
+        """
+        from relo_dsl.engine.migrate import migrate
+        from relo_dsl.engine.restamp import drop_leftovers
 
         migrate(self)
+        drop_leftovers(self)
 
     def query(self, query: SqlQuery, *, limits: Limits | None = None) -> Result:
         """Runs a read-only query within the limits (the engine's own by default).

@@ -36,7 +36,7 @@ from relo_dsl.columns import (
 from relo_dsl.engine.arrow import staged_columns
 from relo_dsl.engine.client import ONE_PART
 from relo_dsl.engine.migrate import apply_catalog
-from relo_dsl.engine.restamp import drop_leftovers, restamp
+from relo_dsl.engine.restamp import restamp
 
 if TYPE_CHECKING:
     from relo_dsl.engine.batch import Batch
@@ -78,7 +78,6 @@ class Staging:
     def __init__(
         self, engine: Engine, catalog: Catalog, rules: Mapping[int, ClientRules] | None = None
     ) -> None:
-        drop_leftovers(engine)
         apply_catalog(engine, catalog)
         self._engine = engine
         self._catalog = catalog

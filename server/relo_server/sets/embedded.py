@@ -128,7 +128,11 @@ class EmbeddedServer:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = self._log.read_text(errors="replace").strip()[-500:]
-                raise UserError(f"the server for the published sets did not start: {said}")
+                raise UserError(
+                    f"the server for the published sets did not start: {said}",
+                    f"if another kind or version of server wrote {self.folder}, move that folder "
+                    "away; `relo build --all` publishes everything again",
+                )
             time.sleep(0.005)
 
     def close(self) -> None:
