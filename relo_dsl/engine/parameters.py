@@ -1,8 +1,9 @@
 """Values on their way to the engine: the form in which clickhouse-connect sends them exactly.
 
-What was tried on clickhouse-connect 1.12, with chDB and over HTTP: texts with quotes, backslashes,
-NUL, line breaks, `{x:String}` and emoji arrive unchanged, and so do bytes in `FixedString(16)` and
-`Array(FixedString(16))`. Over HTTP a server takes at most 128 KiB a form field
+Tried on clickhouse-connect 1.12 with chDB, and over HTTP with the stand-in of tests/engine (which
+parses with chDB too; no real server was at hand): texts with quotes, backslashes, NUL, line breaks,
+`{x:String}` and emoji arrive unchanged, and so do bytes in `FixedString(16)` and its arrays.
+By clickhouse-connect's account a server takes at most 128 KiB a form field
 (`http_max_field_value_size`), so longer texts travel in pieces that the query joins again.
 """
 
