@@ -22,6 +22,8 @@ class _Entry:
     node: nodes.Definition
     file: nodes.File
     found: Diagnostics
+    broken: bool = False
+    """Whether its file could not be read in full."""
     bound: BoundDefinition | None = None
 
 
@@ -42,11 +44,13 @@ class Workspace:
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _found: list[Diagnostics] = field(default_factory=list)
     _binding: list[str] = field(default_factory=list)
+    _twice: dict[str, list[Diagnostic]] = field(default_factory=dict)
 
     def add(self, source: SourceFile) -> list[str]:
         """Parses a file and adds its definitions; the names of the ones it holds, in order."""
         parsed = parse(source)
         found = parsed.diagnostics
+        broken = found.has_errors
         self._found.append(found)
         names = []
         for item in parsed.file.items:
@@ -59,7 +63,7 @@ class Workspace:
             elif name in self._entries:
                 self._report_twice(item, self._entries[name], found)
                 continue
-            self._entries[name] = _Entry(item, parsed.file, found)
+            self._entries[name] = _Entry(item, parsed.file, found, broken)
             names.append(name)
         return names
 
@@ -126,19 +130,38 @@ class Workspace:
         return in_order(item for found in self._found for item in found.items)
 
     def errors_of(self, names: Iterable[str]) -> list[Diagnostic]:
-        """Binds these definitions, and gives every diagnostic found so far."""
-        pending, seen = list(names), set[str]()
-        files: dict[int, Diagnostics] = {}
+        """The diagnostics of these definitions and of all that they refer to.
+
+        Of a file that could not be read in full they are all of its diagnostics, of another not
+        those inside definitions that are neither named nor referred to.
+        """
+        concerned = self._closure(names)
+        nodes_ = {id(entry.node) for entry in concerned.values()}
+        files = {id(entry.found): entry for entry in concerned.values()}
+        kept = [item for name in concerned for item in self._twice.get(name, ())]
+        for entry in files.values():
+            others = [
+                item.span
+                for item in entry.file.items
+                if isinstance(item, nodes.Definition) and id(item) not in nodes_
+            ]
+            for item in entry.found.items:
+                elsewhere = any(o.start <= item.span.start < o.end for o in others)
+                if (entry.broken or not elsewhere) and item not in kept:
+                    kept.append(item)
+        return in_order(kept)
+
+    def _closure(self, names: Iterable[str]) -> dict[str, _Entry]:
+        """These definitions and all that they refer to, bound."""
+        pending, seen = list(names), dict[str, _Entry]()
         while pending:
             name = pending.pop()
             if name in seen or name not in self._entries:
                 continue
-            seen.add(name)
             self.bound(name)
-            entry = self._entries[name]
-            files[id(entry.found)] = entry.found
-            pending.extend(_references_in(entry.file, "segment"))
-        return in_order(item for found in files.values() for item in found.items)
+            seen[name] = entry = self._entries[name]
+            pending.extend(_references_in((entry.node, _lets_of(entry.file)), "segment"))
+        return seen
 
     def references(self, kind: str = "segment") -> set[str]:
         """The names behind `in segment` (`list`: behind `in list`), in all files."""
@@ -202,6 +225,7 @@ class Workspace:
             item.name.span,
             f"`{item.name.text}` is defined already, at {source.name}:{place.line}",
         )
+        self._twice.setdefault(item.name.text, []).append(found.items[-1])
 
     def _report_same_meaning(self) -> None:
         first: dict[str, str] = {}
@@ -219,10 +243,14 @@ class Workspace:
                 )
 
 
-def _references_in(file: nodes.File, kind: str) -> set[str]:
-    """The names behind `in segment` or `in list` anywhere in a file."""
+def _lets_of(file: nodes.File) -> tuple[object, ...]:
+    return tuple(item for item in file.items if not isinstance(item, nodes.Definition))
+
+
+def _references_in(node: object, kind: str) -> set[str]:
+    """The names behind `in segment` or `in list` anywhere in a tree, or in a tuple of trees."""
     found: set[str] = set()
-    pending: list[object] = [file]
+    pending: list[object] = [node]
     while pending:
         node = pending.pop()
         if isinstance(node, nodes.InReference):

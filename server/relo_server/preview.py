@@ -1,0 +1,102 @@
+"""What an audience would be: its size, clause by clause, without publishing anything."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass
+
+from relo_dsl.consent import scope
+from relo_dsl.engine import Engine
+from relo_dsl.sql.lower import count_query, members_query, withheld_query
+from relo_dsl.times import format_instant
+from relo_dsl.workspace import Workspace
+from relo_server.publish import counted, universe
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A clause as it is written, and how many devices pass it and all before it."""
+
+    text: str
+    survive: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A definition at one instant (epoch milliseconds); counts are devices.
+
+    `universe` is what it chooses from, `consenting` how many of those may be used at all,
+    `withheld` how many meet the condition and lack consent. `sample` holds the smallest device
+    keys, in hex.
+    """
+
+    name: str
+    client: int
+    at: int
+    size: int
+    universe: int
+    consenting: int
+    withheld: int
+    steps: tuple[Step, ...]
+    sample: tuple[str, ...]
+    seconds: float
+    rows_read: int
+    bytes_read: int
+
+    def to_json(self) -> dict[str, object]:
+        """One line of `relo preview --json`."""
+        return {
+            "name": self.name,
+            "client": self.client,
+            "at": format_instant(self.at),
+            "size": self.size,
+            "universe": self.universe,
+            "share": round(self.size / self.universe, 6) if self.universe else None,
+            "consenting": self.consenting,
+            "withheld": self.withheld,
+            "clauses": [{"text": step.text, "survive": step.survive} for step in self.steps],
+            "sample": list(self.sample),
+            "seconds": round(self.seconds, 3),
+            "rows_read": self.rows_read,
+            "bytes_read": self.bytes_read,
+        }
+
+
+def preview(workspace: Workspace, engine: Engine, name: str, *, at: int, sample: int) -> Preview:
+    """Sizes a definition without errors. Raises as the engine does.
+
+    `seconds`, `rows_read` and `bytes_read` are those of the query for the members alone.
+    """
+    plan = workspace.plan(name)
+    scoped = scope(plan)
+    started = time.perf_counter()
+    members = engine.members(members_query(scoped, at))
+    smallest: list[bytes] = []
+    for chunk in members:
+        smallest = heapq.nsmallest(sample, [*smallest, *chunk])
+    seconds = time.perf_counter() - started
+    clauses = workspace.bound(name).clauses
+    steps = []
+    for count, clause in enumerate(clauses, 1):
+        if count == len(clauses):
+            survive = members.count
+        else:
+            part = workspace.plan(name, clauses=count)
+            survive = counted(engine, count_query(scope(part), at))
+        steps.append(Step(" ".join(clause.text.split()), survive))
+    whole = universe(engine, plan, at)
+    return Preview(
+        name=name,
+        client=plan.client,
+        at=at,
+        size=members.count,
+        universe=whole.devices,
+        consenting=whole.consenting,
+        withheld=counted(engine, withheld_query(scoped, at)),
+        steps=tuple(steps),
+        sample=tuple(key.hex() for key in smallest),
+        seconds=seconds,
+        rows_read=members.rows_read,
+        bytes_read=members.bytes_read,
+    )
