@@ -145,11 +145,11 @@ def select(
     return query
 
 
-def union(queries: Sequence[exp.Query]) -> exp.Query:
-    """The distinct rows of all queries."""
+def union(queries: Sequence[exp.Query], *, distinct: bool = True) -> exp.Query:
+    """The rows of all queries, each once if `distinct`."""
     joined: exp.Query = queries[0]
     for query in queries[1:]:
-        joined = exp.Union(this=joined, expression=query, distinct=True)
+        joined = exp.Union(this=joined, expression=query, distinct=distinct)
     return joined
 
 

@@ -207,7 +207,14 @@ class Lowering:
                 others.append(operand)
             else:
                 groups.setdefault(types, []).append(operand)
-        joined = [g[0] if len(g) == 1 else kind(tuple(g)) for g in groups.values()]
+        found = list(groups.values())
+        if kind is Or:
+            # Some event of this or that kind: one scan of all kinds finds it.
+            events = [g for g in found if all(isinstance(operand, Did) for operand in g)]
+            found = [g for g in found if g not in events]
+            if events:
+                found.append([operand for group in events for operand in group])
+        joined = [g[0] if len(g) == 1 else kind(tuple(g)) for g in found]
         return [*others, *joined]
 
     # ---- traits and references -----------------------------------------------------------------
@@ -242,22 +249,34 @@ def _cte(name: str, query: exp.Query) -> exp.CTE:
 
 
 def _trait_source(names: tuple[str, ...], params: Parameters) -> Source:
-    """Traits as the value of the latest identify; NULLs and nulls survive inside a tuple."""
+    """Traits as the value of the latest identify that set them.
 
-    def latest(prop: Property, what: str) -> exp.Expr:
-        order = call("tuple", column("time"), column("tie"))
-        value = call("tuple", column(what))
+    `argMax` skips NULLs, so a null that came last is found by a second one, over presence. Both
+    order by one number made of time and tie, which is far faster than a pair.
+    """
+
+    def latest(what: exp.Expr, prop: Property) -> exp.Expr:
+        millis = call("toInt128", call("toUnixTimestamp64Milli", column("time")))
+        shifted = call("bitShiftLeft", millis, exp.Literal.number(64))
+        order = exp.Add(this=shifted, expression=column("tie"))
         if len(names) == 1:
-            found = call("argMax", value, order)
-        else:
-            of_name = exp.EQ(this=column("name"), expression=params.string(prop.name))
-            found = call("argMaxIf", value, order, of_name)
-        return call("tupleElement", found, exp.Literal.number(1))
+            return call("argMax", what, order)
+        of_name = exp.EQ(this=column("name"), expression=params.string(prop.name))
+        return call("argMaxIf", what, order, of_name)
 
     def present(prop: Property) -> exp.Expr:
-        return exp.EQ(this=latest(prop, "present"), expression=exp.Literal.number(1))
+        held: exp.Expr = column("present")
+        if not prop.is_array:
+            held = call("isNotNull", column(_TRAIT_COLUMNS[prop.type]))
+        return exp.EQ(this=latest(held, prop), expression=exp.Literal.number(1))
 
-    return Source(lambda prop: latest(prop, _TRAIT_COLUMNS[prop.type]), present)
+    def value(prop: Property) -> exp.Expr:
+        stored = column(_TRAIT_COLUMNS[prop.type])
+        if prop.is_array:
+            return latest(stored, prop)
+        return call("if", present(prop), latest(call("assumeNotNull", stored), prop), exp.Null())
+
+    return Source(value, present)
 
 
 def _used_twice(condition: Condition) -> list[Reference]:

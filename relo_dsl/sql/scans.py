@@ -60,6 +60,8 @@ def event_types(condition: Condition, apart: Container[str] = ()) -> EventTypes 
             return selection.events
         case Comparison(left, _, right):
             return _together([m.selection.events for m in measures_of(left) + measures_of(right)])
+        case Or(operands) if all(isinstance(operand, Did) for operand in operands):
+            return _together([o.selection.events for o in operands if isinstance(o, Did)])
         case And(operands) | Or(operands):
             kinds = {event_types(operand, apart) for operand in operands}
             return kinds.pop() if len(kinds) == 1 else None
@@ -166,11 +168,11 @@ class Scan:
     condition: Condition
     types: EventTypes
 
-    def query(self, extra: Sequence[exp.Expr] = ()) -> exp.Select:
+    def query(self, extra: Sequence[exp.Expr] = (), *, once: bool = True) -> exp.Select:
         """The devices for which the condition holds, among those that have any of the rows.
 
-        `extra` are further tests of the device. Only right for a condition that does not hold
-        without events.
+        `extra` are further tests of the device; without `once` a device may come several times.
+        Only right for a condition that does not hold without events.
         """
         after, until = self._hull
         window = Window(None if after is None else At(after), At(until))
@@ -178,7 +180,8 @@ class Scan:
         remaining = self._remaining
         where = [*shared, *([any_of(remaining)] if remaining else []), *extra]
         having = self._test(self.condition)
-        return self.scope.events(self.types, window, where, [] if having is None else [having])
+        tests = [] if having is None else [having]
+        return self.scope.events(self.types, window, where, tests, once=once)
 
     @cached_property
     def _sql(self) -> PredicateSql:

@@ -14,8 +14,6 @@ from sqlglot import exp
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import (
     Parameters,
-    all_of,
-    any_of,
     call,
     column,
     compare,
@@ -23,6 +21,7 @@ from relo_dsl.sql.build import (
     number,
     select,
     subquery,
+    union,
 )
 from relo_dsl.terms import Window
 from relo_dsl.times import subtract_months
@@ -71,24 +70,29 @@ class Scope:
         mask = self._mask()
         return compare(call("bitAnd", column("flags"), mask), "=", mask.copy())
 
-    def retention_guard(self, after: int | None) -> list[exp.Expr]:
-        """Nothing older than its retention; none where the window `after` is younger anyway."""
+    def retention_guards(self, after: int | None) -> list[list[exp.Expr]]:
+        """Nothing older than its retention: guards for the usual rows, then for the longer kept.
+
+        One empty list where the window `after` is younger than any retention. Rows kept for
+        longer are read apart: looking every row's device up for their sake would cost far more.
+        """
         months = self.plan.plan.retention_months
         if months is None:
-            return []
+            return [[]]
         limit = subtract_months(self.now, months)
         if after is not None and after >= limit - 1:
-            return []
-        young = compare(column("time"), ">=", self.params.time(limit))
+            return [[]]
+        young = [compare(column("time"), ">=", self.params.time(limit))]
         extended = self.plan.plan.extended_months
         if extended is None or extended <= months:
             return [young]
-        kept = [
+        longer = [
             compare(column("retain_months"), ">", self.params.add(months, "UInt16")),
+            compare(column("time"), "<", self.params.time(limit)),
             compare(column("time"), ">=", self.params.time(subtract_months(self.now, extended))),
             is_in(device(), _named(EXTENDED)),
         ]
-        return [any_of([young, all_of(kept)])]
+        return [young, longer]
 
     def consent_guard(self) -> exp.Expr:
         """Devices whose consent in force at T has every flag of the mask."""
@@ -146,34 +150,59 @@ class Scope:
         window: Window,
         where: list[exp.Expr],
         having: list[exp.Expr],
+        *,
+        once: bool = True,
     ) -> exp.Select:
-        """Devices with events of these types (none: any) in the window that pass `where`."""
+        """Devices with events of these types (none: any) in the window that pass `where`.
+
+        Each device `once`, or, where that does not matter, as often as it comes.
+        """
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
-        if len(types) == 1:
-            guards.append(compare(column("event_type"), "=", self.params.string(types[0])))
-        elif types:
-            names = [self.params.string(name) for name in types]
-            guards.append(exp.In(this=column("event_type"), expressions=names))
+        if types:
+            guards.append(self._among("event_type", types))
         if after is not None:
             guards.append(compare(column("time"), ">", self.params.time(after)))
         if until < self.now:
             guards.append(compare(column("time"), "<=", self.params.time(until)))
         else:
             guards.append(self.time_guard())
-        guards += [self.flags_guard(), *self.retention_guard(after)]
-        return select([device()], _table("events"), [*guards, *where], [device()], having)
+        guards.append(self.flags_guard())
+        return self._kept("events", guards, where, after, having, once=once or bool(having))
 
     def traits(self, names: tuple[str, ...], having: list[exp.Expr]) -> exp.Select:
         """Devices with visible identifies that set one of these traits."""
-        guards = [self.client_guard()]
+        guards = [self.client_guard(), self._among("name", names)]
+        guards += [self.time_guard(), self.flags_guard()]
+        return self._kept("traits", guards, [], None, having, once=True)
+
+    def _among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
+        names = [self.params.string(value) for value in values]
         if len(names) == 1:
-            guards.append(compare(column("name"), "=", self.params.string(names[0])))
-        else:
-            values = [self.params.string(name) for name in names]
-            guards.append(exp.In(this=column("name"), expressions=values))
-        guards += [self.time_guard(), self.flags_guard(), *self.retention_guard(None)]
-        return select([device()], _table("traits"), guards, [device()], having)
+            return compare(column(what), "=", names[0])
+        return exp.In(this=column(what), expressions=names)
+
+    def _kept(
+        self,
+        table: str,
+        guards: list[exp.Expr],
+        where: list[exp.Expr],
+        after: int | None,
+        having: list[exp.Expr],
+        *,
+        once: bool,
+    ) -> exp.Select:
+        """The rows of a table that are still kept, by device."""
+        group = [device()] if once else []
+        kinds = self.retention_guards(after)
+        if len(kinds) == 1:
+            rows = [*guards, *kinds[0], *where]
+            return select([device()], _table(table), rows, group, having)
+        parts: list[exp.Query] = [
+            select([exp.Star()], _table(table), [g.copy() for g in (*guards, *kept, *where)])
+            for kept in kinds
+        ]
+        return select([device()], subquery(union(parts, distinct=False)), (), group, having)
 
     def listed(self, name: str) -> exp.Select:
         """Devices on an uploaded list: on the latest version of it."""

@@ -1,0 +1,101 @@
+"""Generated events for the benchmarks: made by the engine, stored through the production path.
+
+The store has one client. Devices are equally likely, times spread over a year before `NOW`; 5 % of
+the devices withdrew the ad-platform flag and 0.1 % of the events come twice. Deterministic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relo_dsl.catalog import Catalog, parse_catalog
+from relo_dsl.engine import Engine
+from relo_dsl.engine.staging import Staging
+from relo_dsl.times import parse_instant
+
+CLIENT = 7
+NOW = parse_instant("2026-06-15T12:00:00Z")
+BATCH = 2_000_000
+
+CATALOG: Catalog = parse_catalog(
+    """
+events:
+  product_view:
+    properties: {product_id: string, price: number}
+  add_to_cart:
+    properties: {product_id: string, price: number}
+  purchase:
+    properties: {revenue: number, product_line: string, quantity: number, coupon: string}
+  visit:
+    properties: {page: string, seconds: number}
+  refund:
+    properties: {revenue: number}
+traits:
+  plan: {type: string, enum: [free, plus, premium]}
+"""
+)
+
+_EVENTS = """
+INSERT INTO {table}
+(seq, client_id, event_type, device, time, flags, carried, tie, rest,
+ s_product_id, n_price, n_revenue, s_product_line, n_quantity, s_coupon, s_page, n_seconds)
+SELECT seq, {client}, kind, sipHash128(toUInt32(cityHash64(n, 1) % {devices})),
+    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(n, 2) % 31536000000), 'UTC'),
+    255, 0, cityHash64(n, 3), '',
+    if(kind IN ('product_view', 'add_to_cart'), concat('SKU-', toString(r1 % 5000)), NULL),
+    if(kind IN ('product_view', 'add_to_cart'), toDecimal128(r2 % 2000000, 9) / 100, NULL),
+    if(kind IN ('purchase', 'refund'), toDecimal128(r2 % 3000000, 9) / 100, NULL),
+    if(kind = 'purchase', ['MX', 'US', 'EU', 'home', 'garden'][1 + r1 % 5], NULL),
+    if(kind = 'purchase', toDecimal128(1 + r1 % 9, 9), NULL),
+    if(kind = 'purchase' AND r1 % 7 = 0, concat('C', toString(r2 % 50)), NULL),
+    if(kind = 'visit', concat('/p/', toString(r1 % 300)), NULL),
+    if(kind = 'visit', toDecimal128(r2 % 900, 9), NULL)
+FROM (
+    -- every thousandth event is the one before it, delivered again
+    SELECT number AS seq, if(number % 1000 = 999, toUInt64(number - 1), number) AS n,
+        cityHash64(n, 4) AS r1, cityHash64(n, 5) AS r2,
+        multiIf(r3 < 45, 'product_view', r3 < 60, 'add_to_cart', r3 < 75, 'purchase',
+                r3 < 97, 'visit', 'refund') AS kind,
+        cityHash64(n, 6) % 100 AS r3
+    FROM numbers({first}, {count})
+)
+"""
+_CONSENT = """
+INSERT INTO {table} (seq, client_id, device, time, flags, tie)
+SELECT {seq} + number, {client}, sipHash128(toUInt32(number)),
+    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(number, 9) % 15768000000), 'UTC'),
+    255 - 4, cityHash64(number, 10)
+FROM numbers({devices}) WHERE cityHash64(number, 8) % 100 < 5
+"""
+_TRAITS = """
+INSERT INTO {table}
+(seq, client_id, name, device, time, tie, flags, carried, present, v_string, value)
+SELECT {seq} + number, {client}, name, sipHash128(toUInt32(number)),
+    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(number, 9) % 31536000000), 'UTC'),
+    cityHash64(number, 11), 255, 0, name != '',
+    if(name = '', NULL, ['free', 'plus', 'premium'][1 + cityHash64(number, 12) % 3]), ''
+FROM numbers({devices}) ARRAY JOIN ['', 'plan'] AS name WHERE cityHash64(number, 13) % 2 = 0
+"""
+
+
+def make_store(folder: Path, events: int, devices: int) -> Engine:
+    """An engine over generated data in `folder`; what is there already is used again."""
+    engine = Engine.embedded(folder)
+    engine.migrate()
+    stored = engine.rows("SELECT count() FROM events")[0][0]
+    if stored >= events * 0.99:
+        return engine
+    fill = {"client": CLIENT, "now": NOW, "devices": devices}
+    with Staging(engine, CATALOG) as staging:
+        tables = staging.tables
+        for first in range(0, events, BATCH):
+            count = min(BATCH, events - first)
+            text = _EVENTS.format(table=tables["events"], first=first, count=count, **fill)
+            engine.command(text)
+            staging.commit()
+        engine.command(_TRAITS.format(table=tables["traits"], seq=events, **fill))
+        engine.command(_CONSENT.format(table=tables["consent"], seq=2 * events, **fill))
+        staging.commit()
+    for table in ("events", "traits", "consent"):
+        engine.command(f"OPTIMIZE TABLE {table} FINAL")
+    return engine
