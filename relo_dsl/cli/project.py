@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from relo_dsl.cli.output import emit_json, fail
+from relo_dsl.cli.output import fail
 
 if TYPE_CHECKING:
     from relo_dsl.catalog import Catalog
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from relo_dsl.settings import Settings
     from relo_dsl.workspace import Workspace
 
-#: Gives the names of the uploaded lists; called only where a definition uses one that the catalog
-#: does not have, because it may have to open the engine.
-ListNames = Callable[[], Iterable[str]]
+#: Gives the names of the lists that some clients uploaded; called only where a definition uses one
+#: that the catalog does not have, because it may have to open the engine.
+ListNames = Callable[[frozenset[int]], Iterable[str]]
 
 EXIT_DEFINITION = 1
 
@@ -108,27 +108,38 @@ def known_lists(workspace: Workspace, uploaded: ListNames | None) -> set[str]:
     """The names of the lists that definitions may use."""
     lists = set(workspace.catalog.lists)
     if uploaded is not None and workspace.references("list") - lists:
-        lists.update(uploaded())
+        lists.update(uploaded(clients(workspace)))
     return lists
+
+
+def clients(workspace: Workspace) -> frozenset[int]:
+    """The configured client and those that definitions name."""
+    from relo_dsl.syntax import nodes
+
+    found = set() if workspace.client is None else {workspace.client}
+    for name in workspace.names:
+        for header in workspace.syntax(name).headers:
+            if header.keyword == "client" and isinstance(header.value, nodes.Number):
+                found.add(int(header.value.value))
+    return frozenset(client for client in found if 0 <= client < 2**32)
 
 
 def uploaded_lists(settings: Settings) -> ListNames:
     """Asks the engine for the names of the lists that are uploaded."""
 
-    def ask() -> list[str]:
+    def ask(of: frozenset[int]) -> list[str]:
         if settings.events == "embedded" and not (settings.data / "clickhouse").exists():
             return []
         from relo_dsl.engine import Engine
 
         with Engine.open(settings) as engine:
-            return list_names(engine.rows)
+            rows = engine.rows(
+                "SELECT DISTINCT name FROM lists WHERE client_id IN {c:Array(UInt32)}",
+                {"c": sorted(of)},
+            )
+            return [str(name) for (name,) in rows]
 
     return ask
-
-
-def list_names(rows: Callable[[str], list[tuple[Any, ...]]]) -> list[str]:
-    """The names of all uploaded lists; `rows` runs a query in the engine."""
-    return [str(name) for (name,) in rows("SELECT DISTINCT name FROM lists ORDER BY name")]
 
 
 def find(
@@ -203,19 +214,12 @@ def shown_path(path: Path) -> str:
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(path)
 
 
-def refuse(problems: Sequence[str], hint: str | None = None) -> NoReturn:
-    """Stops with all problems, one a line."""
-    fail("\n".join(problems), hint)
-
-
 __all__ = [
     "EXIT_DEFINITION",
     "add_referred",
     "at_option",
-    "emit_json",
     "find",
     "known_lists",
-    "list_names",
     "of_paths",
     "project_catalog",
     "read_instant",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from relo_dsl.consent import scope
 from relo_dsl.engine import Engine
+from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from relo_dsl.times import format_instant
 from relo_dsl.workspace import Workspace
@@ -68,6 +69,8 @@ def preview(workspace: Workspace, engine: Engine, name: str, *, at: int, sample:
 
     `seconds`, `rows_read` and `bytes_read` are those of the query for the members alone.
     """
+    # What the catalog has named since the last load is a column only from now on.
+    apply_catalog(engine, workspace.catalog)
     plan = workspace.plan(name)
     scoped = scope(plan)
     started = time.perf_counter()

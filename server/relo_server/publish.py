@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from relo_dsl.consent import scope
 from relo_dsl.diagnostics import Diagnostic, Severity
 from relo_dsl.engine import Engine, EngineError
+from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.errors import UserError
 from relo_dsl.plan import Plan
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
@@ -95,6 +96,8 @@ class Builder:
         self.sets = sets
         self.at = at
         self._universes: dict[Plan, int] = {}
+        # What the catalog has named since the last load is a column only from now on.
+        apply_catalog(engine, workspace.catalog)
 
     def build(self, name: str, *, force: bool = False) -> BuildResult:
         """Builds one audience; with `force` even where it is below its minimum.
