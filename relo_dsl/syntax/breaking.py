@@ -7,10 +7,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 
-from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.syntax.nodes import Expr
 from relo_dsl.syntax.writing import (
+    ANY,
     POSTFIX,
     PRODUCT,
     SUM,
@@ -69,10 +69,55 @@ class Breaker:
     def __init__(self, comments: list[int]) -> None:
         self._comments = comments
 
-    def holds_comment(self, span: Span) -> bool:
-        """Whether a comment stands inside the span."""
-        at = bisect_left(self._comments, span.start)
-        return at < len(self._comments) and self._comments[at] < span.end
+    def holds_comment(self, start: int, end: int) -> bool:
+        """Whether a comment stands between two offsets."""
+        at = bisect_left(self._comments, start)
+        return at < len(self._comments) and self._comments[at] < end
+
+    def keeps_comment(self, expr: Expr, tightest: int = ANY) -> bool:
+        """Whether a comment would stand inside the expression if it were broken.
+
+        One on the first line moves above it, and is no reason to break, or else the next run would
+        no longer find one.
+        """
+        span = expr.span
+        if not self.holds_comment(span.start, span.end):
+            return False
+        if level(expr) < tightest:
+            return True
+        match expr:
+            case nodes.Paren() | nodes.Chain():
+                return True
+            case nodes.Selection(base):
+                return self.holds_comment(base.span.end, span.end)
+            case nodes.Call(function):
+                return self.holds_comment(function.span.end, span.end)
+            case nodes.Not(operand) | nodes.No(operand):
+                return self.keeps_comment(operand, UNARY)
+            case nodes.Sequence(steps):
+                first = steps[0].operand
+                after = self.holds_comment(first.span.end, span.end)
+                return after or self.keeps_comment(first, POSTFIX)
+            case nodes.Compare(_, left):
+                return self.holds_comment(left.span.end, span.end) or self.keeps_comment(left, SUM)
+            case nodes.Arithmetic(op, left):
+                least = SUM if op in "+-" else PRODUCT
+                after = self.holds_comment(left.span.end, span.end)
+                return after or self.keeps_comment(left, least)
+            case nodes.OneOf(operand) | nodes.Has("any" | "all", operand):
+                return self.holds_comment(operand.span.end, span.end)
+            case (
+                nodes.Windowed(operand)
+                | nodes.HeldFor(operand)
+                | nodes.Anniversary(operand)
+                | nodes.Regularity(operand)
+                | nodes.OrMissing(operand)
+                | nodes.Exists(operand)
+                | nodes.InRange(operand)
+            ):
+                return self.keeps_comment(operand, POSTFIX)
+            case _:
+                return False
 
     def block(self, expr: Expr, indent: int) -> list[Line]:
         """A condition that has its lines for itself: one operand of the outer chain a line."""
@@ -89,9 +134,11 @@ class Breaker:
     def after(self, prefix: str, expr: Expr, start: int, end: int) -> list[Line]:
         """An expression behind a word such as `let x =`; a broken chain goes on lines below."""
         text = f"{prefix} {write(expr)}"
-        if len(text) <= WIDTH and not self.holds_comment(expr.span):
+        chain = isinstance(expr, nodes.Chain)
+        inside = self.holds_comment(start, end) if chain else self.keeps_comment(expr)
+        if len(text) <= WIDTH and not inside:
             return [Line(0, text, start, end)]
-        if isinstance(expr, nodes.Chain):
+        if chain:
             return [Line(0, prefix, start, start), *self.block(expr, INDENT)]
         return self.lines(expr, _Frame(0, prefix + " ", "", start, end))
 
@@ -99,7 +146,9 @@ class Breaker:
         """Lines of an expression in a place that may ask for parentheses."""
         if level(expr) >= tightest:
             return self.lines(expr, frame)
-        if self._fits(f"({write(expr)})", expr, frame):
+        if self._fits(f"({write(expr)})", frame) and not self.holds_comment(
+            expr.span.start, expr.span.end
+        ):
             return [frame.line(f"({write(expr)})")]
         return [
             frame.opening("(", expr.span.start),
@@ -107,14 +156,13 @@ class Breaker:
             frame.closing(")", expr.span.end),
         ]
 
-    def _fits(self, text: str, expr: Expr, frame: _Frame) -> bool:
-        width = frame.indent + len(frame.prefix) + len(text) + len(frame.suffix)
-        return width <= WIDTH and not self.holds_comment(expr.span)
+    def _fits(self, text: str, frame: _Frame) -> bool:
+        return frame.indent + len(frame.prefix) + len(text) + len(frame.suffix) <= WIDTH
 
     def lines(self, expr: Expr, frame: _Frame) -> list[Line]:
         """Lines of an expression with what the frame puts before and behind it."""
         text = write(expr)
-        if self._fits(text, expr, frame):
+        if self._fits(text, frame) and not self.keeps_comment(expr):
             return [frame.line(text)]
         match expr:
             case nodes.Not(operand):
@@ -198,7 +246,7 @@ class Breaker:
             text = write(value, SUM) + comma
             fits = row is not None and indent + len(row.text) + 1 + len(text) <= WIDTH
             span = value.span
-            if row is None or not fits or self.holds_comment(Span(row.end, span.end)):
+            if row is None or not fits or self.holds_comment(row.end, span.end):
                 row = Line(indent, text, span.start, span.end)
                 found.append(row)
             else:

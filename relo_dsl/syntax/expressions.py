@@ -38,9 +38,6 @@ class ExpressionBuilder(Literals):
     def duration(self, span: Span, quantity: tuple[str, Span]) -> Duration:
         return self.read_duration(quantity[0], span)
 
-    def date(self, span: Span, date: nodes.Date) -> nodes.Date:
-        return date
-
     def boolean(self, span: Span, word: str) -> nodes.Boolean:
         return nodes.Boolean(word == "true", span)
 
