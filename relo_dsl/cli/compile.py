@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,15 +120,20 @@ def _print(stage: dict[str, Any]) -> None:
     if "commands" in stage:
         click.echo("\n".join(stage["commands"]))
     elif "sql" in stage:
-        _print_code(pretty(stage["sql"]), "sql")
-        for name, value in stage["params"].items():
-            click.echo(f"-- {name} = {_shown(value)}")
+        print_query(stage["sql"], stage["params"])
     elif "fingerprint" in stage:
         _print_code(json.dumps(stage["plan"], ensure_ascii=False, indent=2), "json")
         click.echo(f"fingerprint: {stage['fingerprint']}")
     else:
         (tree,) = stage.values()
         _print_code(json.dumps(tree, ensure_ascii=False, indent=2), "json")
+
+
+def print_query(sql: str, params: Mapping[str, object]) -> None:
+    """A query laid out for people, and its parameters below it."""
+    _print_code(pretty(sql), "sql")
+    for name, value in params.items():
+        click.echo(f"-- {name} = {_shown(value)}")
 
 
 def pretty(sql: str) -> str:

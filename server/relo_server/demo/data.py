@@ -281,3 +281,13 @@ def _cents(dollars: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     return pc.cast(pc.round(pc.multiply(dollars, 100)), "int64")
+
+
+def households(folder: Path | None = None) -> list[str]:
+    """The device ids of the real data, ascending by number."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    path = (folder or data_folder()) / "transactions.parquet"
+    numbers = pc.unique(pq.read_table(path, columns=["household_id"])["household_id"])
+    return [str(number) for number in sorted(numbers.to_pylist())]

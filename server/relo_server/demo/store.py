@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relo_dsl.catalog import load_catalog
-from relo_dsl.engine import ClientRules, Engine, installation_key, load_list, load_records
+from relo_dsl.engine import Engine, installation_key, load_list, load_records
 from relo_dsl.errors import UserError
 from relo_dsl.records import Record
 from relo_dsl.settings import Settings
@@ -64,7 +64,7 @@ def prepare(settings: Settings, now: int) -> Path | None:
     if settings.events != "embedded":
         raise UserError(
             f"the database `{settings.database}` holds the demo of another week or version",
-            "empty it, or name another: relo demo --database NAME",
+            "empty it, or name another in `database` of relo.toml or in RELO_DATABASE",
         )
     Marker.path(settings.data).unlink()
     if not (settings.data / "clickhouse").exists():
@@ -91,7 +91,7 @@ def fill(engine: Engine, settings: Settings, now: int, progress: Progress | None
     everything = _noting(all_records(folder, shift, marker.client), survey)
     report = load_records(
         engine, _counting(everything, progress), catalog=catalog, key=key,
-        rules={marker.client: ClientRules.of(catalog)}, refused=_no_refusal,
+        refused=_no_refusal,
     )  # fmt: skip
     load_list(engine, marker.client, SURVEY, survey, key=key)
     replace(marker, complete=True).write(settings.data)
