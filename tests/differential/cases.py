@@ -16,8 +16,9 @@ from relo_dsl.records import Record, RecordError, check_types, decode_line, pars
 from relo_dsl.source import SourceFile
 from relo_dsl.workspace import Workspace
 from tests.differential.definitions import Writer
-from tests.differential.histories import INSTANTS, Historian, Number, Vocabulary
+from tests.differential.histories import INSTANTS, Historian
 from tests.differential.pen import Pen, Tape
+from tests.differential.vocabulary import Number, Vocabulary
 from tests.differential.world import CATALOGS, DEVICES, LISTS, dotted
 
 #: What one device's records are made of.
@@ -75,7 +76,7 @@ class Rejected(Exception):
 def draw_case(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Case:
     """Raises Rejected where the definition drawn has errors (a contradiction, say)."""
     pen = Pen(draw)
-    rules = pen.pick(("opt-out", *CATALOGS))
+    rules = pen.pick(("opt-out", "opt-out", "kept 2 to 5 months", *CATALOGS))
     text = Writer(pen).file()
     bare = Case(text, rules, (), 0, (), ())
     workspace = bare.workspace(0)
@@ -86,7 +87,7 @@ def draw_case(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Case:
     words = Vocabulary.of(plan)
     instants = [pen.pick(INSTANTS)]
     raw: list[dict[str, Any]] = []
-    for device in DEVICES[: pen.pick((4, 8, 8, 8))]:
+    for device in DEVICES[: pen.pick((4, 20, 20, 20))]:
         tape = Tape(draw(_DATA))
         historian = Historian(tape, plan, words)
         raw += historian.device(device, historian.edges(instants[0]))

@@ -8,6 +8,7 @@ from relo_dsl.catalog import PropertyType
 from tests.differential.pen import Pen
 from tests.differential.world import (
     CATALOG,
+    FEW_NUMBERS,
     LISTS,
     NUMBERS,
     PATTERNS,
@@ -60,7 +61,7 @@ class Writer:
     def file(self) -> str:
         """Segments first, each free to name those before it; the audience `main` last."""
         texts = []
-        for index in range(self.pen.pick((0, 0, 0, 1, 1, 2, 3))):
+        for index in range(self.pen.pick((0, 0, 0, 0, 0, 0, 1, 1, 2, 3))):
             texts.append(self._definition("segment", f"s{index + 1}"))
             self.segments.append(f"s{index + 1}")
         texts.append(self._definition("audience", "main"))
@@ -103,7 +104,7 @@ class Writer:
 
     def condition(self, depth: int) -> str:
         """A chain of operands, with repeats of the one before."""
-        count = self.pen.pick((1, 2, 2, 3)) if depth else 1
+        count = self.pen.pick((1, 1, 1, 2, 2, 3)) if depth else 1
         mixed = self.pen.chance(15)
         op = self.pen.pick(("and", "or"))
         text, repeatable = self._operand(depth)
@@ -187,7 +188,7 @@ class Writer:
         """The events (none: any) of a selection, and its text."""
         events, text = self._base()
         known = properties(events)
-        if not known or not self.pen.chance(55):
+        if not known or not self.pen.chance(75):
             return events, text
         if self.pen.chance(30) and not text.startswith("let_"):
             return events, self.test(known, f"{text}.")
@@ -273,13 +274,19 @@ class Writer:
                 values = ", ".join(pen.some(NUMBERS, 1, 30 if pen.chance(10) else 4))
                 return f"{path} {negation}in ({values})"
             case _:
-                low, high = sorted((pen.pick(NUMBERS), pen.pick(NUMBERS)), key=float)
-                return f"{path} {'not ' if pen.chance(30) else ''}in {low}..{high}"
+                return f"{path} {'not ' if pen.chance(30) else ''}in {self._range()}"
 
     def _literal_number(self) -> str:
         if self.numbers and self.pen.chance(50):
             return self.pen.pick(self.numbers)
-        return self.pen.pick(NUMBERS)
+        return self.number()
+
+    def number(self) -> str:
+        return self.pen.pick(NUMBERS if self.pen.chance(25) else FEW_NUMBERS)
+
+    def _range(self) -> str:
+        low, high = sorted((self.number(), self.number()), key=float)
+        return f"{low}..{high}"
 
     def _values(self, prop: Named) -> tuple[str, ...]:
         return prop.spec.enum or STRINGS
@@ -335,10 +342,9 @@ class Writer:
         left = self.quantity(1 if depth else 0)
         match pen.between(0, 7):
             case 0:
-                low, high = sorted((pen.pick(NUMBERS), pen.pick(NUMBERS)), key=float)
-                text = f"{left} {'not ' if pen.chance(30) else ''}in {low}..{high}"
+                text = f"{left} {'not ' if pen.chance(30) else ''}in {self._range()}"
             case 1:
-                values = ", ".join(pen.some(NUMBERS, 1, 3))
+                values = ", ".join(self.number() for _ in range(pen.between(1, 3)))
                 text = f"{left} {'not ' if pen.chance(30) else ''}in ({values})"
             case 2 | 3:
                 text = f"{left} {pen.pick(_OPERATORS)} {self.quantity(1)}"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Any
 
 from relo_dsl.catalog import PropertySpec, PropertyType
-from relo_dsl.numbers import plain
 from relo_dsl.plan import Plan
-from relo_dsl.terms import Property, Selection, Window
 from relo_dsl.times import parse_instant, subtract_months
 from tests.differential.pen import Chooser
-from tests.differential.world import CATALOG, NUMBERS, STRINGS
+from tests.differential.vocabulary import Number, Vocabulary
+from tests.differential.world import CATALOG, FEW_NUMBERS, NUMBERS, STRINGS
 
 _EVENTS = tuple(CATALOG.events)
 #: Instants of evaluation: an ordinary one, clock changes, ends of months, a leap day, the epoch.
@@ -31,42 +29,16 @@ INSTANTS = tuple(
     )
 )
 _FLAGS = (255, 0, 254, 251, 239, 223, 191, 127, 64, 4, 1, 21, 55, 253)
+_TIMES = (
+    1_781_524_800_000,
+    0,
+    -1,
+    "2026-06-15T12:00:00.001Z",
+    "2026-06-15",
+    "1900-01-01T00:00:00+00:00",
+    7_258_118_399_999,
+)
 _MIN_TIME = parse_instant("1910-01-01")
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """What a plan speaks of: data that never mention it would test little."""
-
-    windows: tuple[Window, ...]
-    events: tuple[str, ...]
-    names: tuple[str, ...]
-    strings: tuple[str, ...]
-    numbers: tuple[str, ...]
-
-    @classmethod
-    def of(cls, plan: Plan) -> Vocabulary:
-        nodes = list(_walk(plan.condition))
-        properties = [node for node in nodes if isinstance(node, Property)]
-        found = {
-            "windows": [node for node in nodes if isinstance(node, Window)],
-            "events": [e for node in nodes if isinstance(node, Selection) for e in node.events],
-            "names": [node.parent or node.name for node in properties],
-            "strings": [node for node in nodes if isinstance(node, str)],
-            "numbers": [plain(node) for node in nodes if isinstance(node, Decimal)],
-        }
-        return cls(**{name: tuple(dict.fromkeys(values)) for name, values in found.items()})
-
-
-def _walk(node: Any) -> Iterator[Any]:
-    """Everything in a bound tree, the values that predicates compare with among it."""
-    yield node
-    if isinstance(node, tuple):
-        for item in node:
-            yield from _walk(item)
-    elif is_dataclass(node) and not isinstance(node, Property):
-        for item in fields(node):
-            yield from _walk(getattr(node, item.name))
 
 
 @dataclass
@@ -81,12 +53,18 @@ class Historian:
         """What is recorded about one device, in no order of time."""
         pen = self.pen
         found: list[dict[str, Any]] = []
-        for _ in range(pen.pick((1, 2, 2, 3, 4, 6))):
-            found.append(self._happening(device, edges))
-        seen = [record["ts"] for record in found]
-        for _ in range(pen.pick((0, 0, 1, 1, 2, 3))):
-            moment = pen.pick([*edges, *seen]) + pen.pick((0, -1, 1))
-            found.append({"t": "consent", "ts": moment, "did": device, "consent": self._flags()})
+        if self.plan.default_flags == 0 and pen.chance(85):
+            # Or hardly anything of an opt-in client would ever be seen.
+            found.append({"t": "consent", "ts": edges[0] - 1, "did": device, "consent": 255})
+        happenings = range(pen.pick((1, 2, 2, 3, 4, 6)))
+        found += [self._happening(device, edges) for _ in happenings]
+        if pen.chance(35):
+            seen = [record["ts"] for record in found]
+            for _ in range(pen.pick((1, 1, 2, 3))):
+                moment = pen.pick([*edges, *seen]) + pen.pick((0, -1, 1))
+                found.append(
+                    {"t": "consent", "ts": moment, "did": device, "consent": self._flags()}
+                )
         for number, record in enumerate(found):
             record["cid"] = 1 if pen.chance(5) else 0
             record["eid"] = f"{device}{number}"
@@ -149,12 +127,9 @@ class Historian:
             return {}
         values: dict[str, Any] = {}
         named = tuple(name for name in self.words.names if name in specs)
-        chosen = self.pen.some(tuple(specs), 0, 4)
-        for name in (*chosen, *(self.pen.some(named, 1, 4) if named else ())):
-            if self.pen.chance(8):
-                values[name] = None
-            else:
-                values[name] = self._value(specs[name])
+        chosen = self.pen.some(tuple(specs), 0, 3)
+        for name in (*chosen, *(name for name in named if self.pen.chance(70))):
+            values[name] = None if self.pen.chance(6) else self._value(name, specs[name])
         return values
 
     def _strangers(self, event: str) -> dict[str, Any]:
@@ -168,43 +143,40 @@ class Historian:
         ]
         if not others:
             return {}
-        _, spec = self.pen.pick(others)
-        return {self.pen.pick(others)[0]: self._value(spec) for _ in range(2)}
+        name, spec = self.pen.pick(others)
+        return {self.pen.pick(others)[0]: self._value(name, spec) for _ in range(2)}
 
-    def _value(self, spec: PropertySpec) -> Any:
+    def _value(self, name: str, spec: PropertySpec) -> Any:
         pen = self.pen
         match spec.type:
             case PropertyType.STRING:
-                return self._text(spec)
+                return pen.pick(spec.enum) if spec.enum else self._string(name)
             case PropertyType.NUMBER:
-                return self._number()
+                return self._number(name)
             case PropertyType.BOOLEAN:
                 return pen.pick((False, True))
             case PropertyType.TIME:
-                return pen.pick((1_781_524_800_000, 0, -1, "2026-06-15T12:00:00.001Z",
-                                 "2026-06-15", "1900-01-01T00:00:00+00:00", 7_258_118_399_999))  # fmt: skip
+                return pen.pick(_TIMES)
             case PropertyType.STRINGS:
-                return [self._text(spec) for _ in range(pen.between(0, 3))]
+                return [self._string(name) for _ in range(pen.between(0, 3))]
             case PropertyType.NUMBERS:
-                return [self._number() for _ in range(pen.between(0, 3))]
+                return [self._number(name) for _ in range(pen.between(0, 3))]
             case PropertyType.OBJECTS:
                 return [self._element(spec) for _ in range(pen.pick((1, 2, 0, 3)))]
 
-    def _text(self, spec: PropertySpec) -> str:
-        values = spec.enum or STRINGS
-        named = tuple(word for word in self.words.strings if not spec.enum or word in spec.enum)
-        return self.pen.pick(named if named and self.pen.chance(50) else values)
+    def _string(self, name: str) -> str:
+        """A string that the definition tests this property for, or any."""
+        named = self.words.values.get((name, PropertyType.STRING))
+        return str(self.pen.pick(named if named and self.pen.chance(65) else STRINGS))
 
-    def _number(self) -> Number:
-        named = self.words.numbers
-        return Number(self.pen.pick(named if named and self.pen.chance(50) else NUMBERS))
+    def _number(self, name: str) -> Number:
+        named = self.words.values.get((name, PropertyType.NUMBER))
+        if named and self.pen.chance(65):
+            return Number(self.pen.pick(named))
+        if self.words.numbers and self.pen.chance(25):
+            return self.pen.pick(self.words.numbers)
+        return Number(self.pen.pick(NUMBERS if self.pen.chance(25) else FEW_NUMBERS))
 
     def _element(self, spec: PropertySpec) -> dict[str, Any]:
-        chosen = self.pen.some(tuple(spec.fields), 0, 4)
-        return {name: self._value(spec.fields[name]) for name in chosen}
-
-
-class Number(str):
-    """A number as JSON text, so that it is read exactly and printed as it was drawn."""
-
-    __slots__ = ()
+        chosen = [name for name in spec.fields if self.pen.chance(55)]
+        return {name: self._value(name, spec.fields[name]) for name in chosen}

@@ -20,8 +20,8 @@ from relo_dsl.sql.lower import members_query
 from relo_dsl.syntax import format_file, nodes, parse
 from relo_dsl.times import format_instant
 from tests.differential.cases import Case, to_line
-from tests.differential.histories import Number
 from tests.differential.runner import Mismatch
+from tests.differential.vocabulary import Number
 from tests.differential.world import CATALOG_TEXTS
 
 _BATCH = 40
@@ -68,10 +68,9 @@ def _alike(one: Mismatch, other: Mismatch) -> bool:
 
 
 def _size(case: Case) -> tuple[int, int]:
-    rules = sum(
-        (case.rules != "opt-out", case.second_load != len(case.lines), *map(bool, case.lists))
-    )
-    return len(case.text) + sum(map(len, case.lines)) + 10 * rules, len(case.text)
+    listed = sum(len(devices) for _, devices in case.lists)
+    extras = (case.rules != "opt-out") + (case.second_load != len(case.lines)) + listed
+    return len(case.text) + sum(map(len, case.lines)) + 10 * extras, len(case.text)
 
 
 def _is_sound(case: Case) -> bool:

@@ -1,4 +1,4 @@
-"""Drawing from hypothesis with few words. The first choice is the simplest: shrinking goes there."""
+"""Drawing from hypothesis in few words; the first choice is always the simplest."""
 
 from __future__ import annotations
 

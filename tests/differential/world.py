@@ -64,7 +64,7 @@ CATALOGS: dict[str, Catalog] = {name: parse_catalog(text) for name, text in CATA
 CATALOG = CATALOGS["opt-out"]
 
 LISTS = ("vip", "Blocked Ones")
-DEVICES = ("a", "b", "c", "d", "e", "f", "g", "h")
+DEVICES = tuple("abcdefghijklmnopqrst")
 
 STRINGS = (
     "a", "MX", "mx", "", "Mx", "aMXb", "é", "É", "Σ", "ς", "ας", "ΑΣ", "İ", "i", "ß", "SS", "\0",
@@ -80,6 +80,7 @@ NUMBERS = (
     "-0.000000001", "100", "100000000000000", "99999999999999.999999999", "-100000000000000",
     "999999999999999.999999999", "1.000000001", "7", "0.333333333",
 )  # fmt: skip
+FEW_NUMBERS = ("1", "2", "0", "3", "-1", "0.5", "10")
 
 
 @dataclass(frozen=True, slots=True)

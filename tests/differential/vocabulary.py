@@ -1,0 +1,98 @@
+"""What a bound definition speaks of, so that random data can speak of it too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
+from typing import Any
+
+from relo_dsl.catalog import PropertyType
+from relo_dsl.numbers import LIMIT, plain
+from relo_dsl.plan import Plan
+from relo_dsl.terms import (
+    Compare,
+    Constant,
+    Has,
+    InRange,
+    OneOf,
+    Property,
+    Selection,
+    TextMatch,
+    Window,
+)
+
+_LEAST = Decimal("0.000000001")
+
+
+class Number(str):
+    """A number as JSON text, so that it is read exactly and printed as it was drawn."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a plan speaks of: data that never mention it would test little.
+
+    `values` are those that pass or just fail some test of a property, by its name and scalar type.
+    """
+
+    windows: tuple[Window, ...]
+    events: tuple[str, ...]
+    names: tuple[str, ...]
+    values: Mapping[tuple[str, PropertyType], tuple[Any, ...]]
+    numbers: tuple[Number, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Vocabulary:
+        nodes = list(_walk(plan.condition))
+        values: dict[tuple[str, PropertyType], list[Any]] = {}
+        for node in nodes:
+            for prop, value in _compared(node):
+                values.setdefault((prop.name, prop.type.element), []).extend(_around(value))
+        properties = [node for node in nodes if isinstance(node, Property)]
+        events = [e for node in nodes if isinstance(node, Selection) for e in node.events]
+        return cls(
+            tuple(node for node in nodes if isinstance(node, Window)),
+            tuple(dict.fromkeys(events)),
+            tuple(dict.fromkeys(node.parent or node.name for node in properties)),
+            {name: tuple(dict.fromkeys(found)) for name, found in values.items()},
+            tuple(Number(plain(node.value)) for node in nodes if isinstance(node, Constant)),
+        )
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    """Every node of a bound tree."""
+    if isinstance(node, tuple):
+        for item in node:
+            yield from _walk(item)
+    elif is_dataclass(node):
+        yield node
+        for item in fields(node):
+            yield from _walk(getattr(node, item.name))
+
+
+def _compared(node: Any) -> Iterator[tuple[Property, Any]]:
+    """The property that a predicate tests, with each value it tests for."""
+    match node:
+        case Compare(prop, _, value):
+            yield prop, value
+        case OneOf(prop, values, _) | Has(prop, _, values):
+            yield from ((prop, value) for value in values)
+        case InRange(prop, low, high, _):
+            yield from ((prop, low), (prop, high))
+        case TextMatch(prop, how, text, _) if how != "matches":
+            yield prop, text
+
+
+def _around(value: Any) -> Iterator[Any]:
+    """The value, and values that differ from it by as little as may be."""
+    if isinstance(value, Decimal):
+        for near in (value, value + _LEAST, value - _LEAST):
+            if abs(near) < LIMIT:
+                yield Number(plain(near))
+    elif isinstance(value, str):
+        yield from (value, f"{value}b", f"a{value}", value.swapcase(), value.lower())
+    else:
+        yield value
