@@ -184,6 +184,8 @@ class ConditionBinder:
             return Did(self.selections.bind(operand), window)
         if isinstance(operand, nodes.ErrorExpr):
             return BROKEN
+        if isinstance(operand, nodes.Call | nodes.Arithmetic | nodes.Negative | nodes.Number):
+            return self._no_condition(operand)
         return self._window_misplaced(expr.window)
 
     def _window_misplaced(self, window: nodes.Window) -> Condition:
@@ -314,12 +316,11 @@ class ConditionBinder:
     def _measured(
         self, expr: nodes.Expr, window: Window, written: nodes.Window | None = None
     ) -> Condition:
-        taken = Taken()
+        taken, before = Taken(), len(self.found.items)
         binder = QuantityBinder(self, window, taken)
         match expr:
             case nodes.Compare(op, left, right):
                 result: Condition = Comparison(binder.quantity(left), op, binder.quantity(right))
-                self._hint_count(expr)
             case nodes.OneOf(operand, values, negated):
                 result = binder.one_of(operand, values, negated)
             case nodes.InRange(operand, low, high, negated):
@@ -328,10 +329,12 @@ class ConditionBinder:
                 return self._no_condition(expr)
         if written is not None and not taken.window and not self.found.has_errors:
             return self._window_misplaced(written)
-        check_condition(result, expr.span, self.found)
+        if len(self.found.items) == before:  # else it may hold a zero that nobody wrote
+            check_condition(result, expr.span, self.found)
+        self._hint_count(expr)
         return result
 
-    def _hint_count(self, expr: nodes.Compare) -> None:
+    def _hint_count(self, expr: nodes.Expr) -> None:
         match expr:
             case nodes.Compare(
                 ">=" | ">" as op, nodes.Call(nodes.Name("count"), argument), nodes.Number(value)
