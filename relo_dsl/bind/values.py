@@ -81,7 +81,7 @@ class SpecResolver:
         return [match for specs in self.specs if (match := _in_specs(name, specs)) is not None]
 
     def _report_unknown(self, name: str, path: nodes.Path) -> None:
-        if self.prefix and path.names[0].text != self.prefix:
+        if self.prefix and (path.names[0].text != self.prefix or len(path.names) == 1):
             self.found.report(
                 self.code,
                 path.span,
