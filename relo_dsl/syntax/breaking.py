@@ -100,9 +100,9 @@ class Breaker:
                 return after or self.keeps_comment(first, POSTFIX)
             case nodes.Compare(_, left):
                 return self.holds_comment(left.span.end, span.end) or self.keeps_comment(left, SUM)
-            case nodes.Arithmetic(op, left):
+            case nodes.Arithmetic(op, left, right):  # its span may hold its parentheses
                 least = SUM if op in "+-" else PRODUCT
-                after = self.holds_comment(left.span.end, span.end)
+                after = self.holds_comment(left.span.end, right.span.end)
                 return after or self.keeps_comment(left, least)
             case nodes.OneOf(operand) | nodes.Has("any" | "all", operand):
                 return self.holds_comment(operand.span.end, span.end)
@@ -122,7 +122,10 @@ class Breaker:
     def block(self, expr: Expr, indent: int) -> list[Line]:
         """A condition that has its lines for itself: one operand of the outer chain a line."""
         if not isinstance(expr, nodes.Chain):
-            return self.lines(expr, _Frame(indent, "", "", expr.span.start, expr.span.end))
+            start, end = expr.span.start, expr.span.end
+            if isinstance(expr, nodes.Arithmetic):  # its span may hold its parentheses
+                start, end = expr.left.span.start, expr.right.span.end
+            return self.lines(expr, _Frame(indent, "", "", start, end))
         found: list[Line] = []
         for number, operand in enumerate(expr.operands):
             prefix = f"{expr.op} " if number else ""

@@ -89,7 +89,7 @@ class Machine:
             if inline:
                 children = _spread(children)
             if call == "":
-                values[-1] = _Listed(children)
+                values[-1] = _listed(children)
             else:
                 values[-1] = call(self.builder, Span(begins[-1], ends[-1]), *children)
             del self.states[-1]
@@ -107,7 +107,7 @@ class Machine:
         if call is None:
             values.append(children[0])
         elif call == "":
-            values.append(_Listed(children))
+            values.append(_listed(children))
         else:
             values.append(call(self.builder, Span(begins[-1], last), *children))
         ends.append(last)
@@ -141,6 +141,11 @@ class Machine:
 
 class _Listed(list[Any]):
     """The values of a rule that is spread into its parent."""
+
+
+def _listed(children: list[Any]) -> _Listed:
+    """A list to be spread; one that grew by one is not copied, so that reading stays linear."""
+    return children if type(children) is _Listed else _Listed(children)
 
 
 def _spread(children: list[Any]) -> list[Any]:

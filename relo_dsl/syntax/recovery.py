@@ -21,6 +21,8 @@ from relo_dsl.syntax.tables import HEADERS, INSERTED, STATEMENTS
 
 _SEPARATORS = frozenset({"AND", "OR", "THEN", "RPAR", "RSQB", "RBRACE", "COMMA", "$END"})
 _OPENING, _CLOSING = "([{", ")]}"
+#: After so many mistakes in one text the rest of it is not read.
+MOST_REPAIRS = 200
 #: What stands at a place, whatever the parser expects there.
 _PIECE = re.compile(
     r'(?P<string>"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*")'
@@ -91,9 +93,13 @@ class Recovery:
         self.text = source.text
         self.diagnostics = diagnostics
         self._resumed_at = -1
+        self._repairs = 0
 
     def resume(self, offset: int) -> int:
         """Reports what stands at `offset`, makes the stack ready to go on, and says from where."""
+        self._repairs += 1
+        if self._repairs > MOST_REPAIRS:
+            return self._give_up(offset)
         piece = self._piece(offset)
         silent = piece.start == self._resumed_at
         pos = None
@@ -104,6 +110,12 @@ class Recovery:
                 self._report(piece)
             pos = self._retreat(piece)
         return pos
+
+    def _give_up(self, offset: int) -> int:
+        """Reads nothing more: a text with so many mistakes is something else than a definition."""
+        end = Piece("end", "", len(self.text), len(self.text))
+        self._take(self._retreats()[-1], offset, end.start)
+        return end.start
 
     # ---- looking -------------------------------------------------------------------------------
 
