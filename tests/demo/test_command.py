@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from relo_server.demo.consent import CHOICES
 from relo_server.demo.project import shipped_definitions
 from tests.demo.conftest import SLICE
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "demo.md"
 RELO = Path(sys.executable).parent / "relo"
 
 
@@ -104,6 +106,19 @@ def test_the_commands_that_it_prints_work(second: str, relo: Run, folder: Path) 
         said[line[1]] = relo(*line[1:], cwd=folder / "relo-demo").stdout
     answers = said["has"].split()[1::2]
     assert answers == ["yes"] * (len(answers) - 1) + ["no"]
+
+
+def test_the_guide_shows_what_is_printed(second: str, relo: Run, folder: Path) -> None:
+    project = folder / "relo-demo"
+    relo("build", "winback_big_spenders", "--force", cwd=project)  # forty households are too few
+    blocks = re.findall(r"```console\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    for command, shown in re.findall(r"^\$ relo (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.M):
+        printed = " ".join(relo(*shlex.split(command), cwd=project).stdout.split())
+        expected = re.escape(" ".join(shown.split())).replace("…", ".*")
+        assert re.fullmatch(expected, printed), command
+    for share, _, _ in CHOICES:
+        assert f"{share * 100:.0f} %" in GUIDE.read_text(encoding="utf-8")
 
 
 def test_another_week_gets_a_store_of_its_own(

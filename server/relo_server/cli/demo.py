@@ -183,9 +183,11 @@ def _print_example(example: Example) -> None:
 
 
 def _print_next(settings: Settings, example: Example) -> None:
-    relo = _relo()
+    root = settings.root.resolve()
+    elsewhere = not Path.cwd().resolve().is_relative_to(root)
+    relo = _relo(absolute=elsewhere)
     devices = " ".join([*(h for h, _ in example.members[:2]), *filter(None, [example.other])])
-    file = shown_path(Path(example.file))
+    file = os.path.relpath(Path(example.file).resolve(), root)
     commands = [
         (f"{relo} preview {example.name}", "who survives which clause"),
         (f"{relo} has {example.name} {devices}", "is a household in the set?"),
@@ -194,8 +196,7 @@ def _print_next(settings: Settings, example: Example) -> None:
         (f"{relo} check", "mistakes: write one into a file first"),
         (f"{relo} build {example.name}", f"publish again: change {file} first"),
     ]
-    root = settings.root.resolve()
-    if not Path.cwd().resolve().is_relative_to(root):
+    if elsewhere:
         commands.insert(0, (f"cd {shown_path(root)}", "the demo's project"))
     width = max(len(line) for line, _ in commands)
     _heading("What to try next:")
@@ -203,7 +204,7 @@ def _print_next(settings: Settings, example: Example) -> None:
         click.echo(f"  {line:<{width}}  {click.style('# ' + what, dim=True)}")
 
 
-def _relo() -> str:
+def _relo(*, absolute: bool) -> str:
     """How the command is called from here: by its name, where that is on the PATH."""
     called = Path(sys.argv[0])
     if called.name != "relo" or not called.exists():
@@ -211,7 +212,7 @@ def _relo() -> str:
     found = shutil.which("relo")
     if found and os.path.realpath(found) == os.path.realpath(called):
         return "relo"
-    return shown_path(called.absolute())
+    return str(called.absolute()) if absolute else shown_path(called.absolute())
 
 
 def _heading(text: str) -> None:
