@@ -122,6 +122,8 @@ class ConditionBinder:
                 return None
             case nodes.Path() if self.is_let(operand) and not self.selections.is_selection(operand):
                 return None
+        if self._is_trait(operand):
+            return None
         if self._is_measured(operand) or self.selections.is_selection(operand):
             return operand
         return None
@@ -164,6 +166,18 @@ class ConditionBinder:
             return self._nothing_to_repeat(inner.span)
         if is_later(inner):
             return self.not_yet(operand)
+        if (
+            isinstance(inner, nodes.InReference)
+            or self._is_trait(inner)
+            or self._is_measured(inner)
+        ):
+            self.found.report(
+                "expected-selection",
+                inner.span,
+                "expected events behind `no`, such as `no purchase`",
+                help="any other condition is negated with `not`",
+            )
+            return BROKEN
         return Not(Did(self.selections.bind(inner), window))
 
     def _windowed(self, expr: nodes.Windowed) -> Condition:

@@ -33,11 +33,21 @@ def bind_window(window: nodes.Window, zone: str, found: Diagnostics) -> Window:
     try:
         return _window(window, zone)
     except TimeError as error:
-        found.report("date", window.span, str(error))
+        if not _is_reported(window, found):
+            found.report("date", window.span, str(error))
     except _NotYet:
         what = found.source.slice(window.span)
         found.report("not-yet", window.span, f"`{what}` cannot be evaluated by this version yet")
     return Window()
+
+
+def _is_reported(window: nodes.Window, found: Diagnostics) -> bool:
+    """Whether the parser has found fault with the dates of a window already."""
+    return any(
+        item.code in ("date", "range-order")
+        and window.span.start <= item.span.start < window.span.end
+        for item in found.items
+    )
 
 
 class _NotYet(Exception):

@@ -6,6 +6,7 @@ wrote is left as it is.
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def rendered(code: str, block: Block) -> str:
 def page_with_output(code: str, text: str) -> str:
     """A page with the output of each wrong example in the block behind it."""
     found = blocks(text)
-    for wrong, shown in reversed(list(zip(found, found[1:], strict=False))):
+    for wrong, shown in reversed(list(itertools.pairwise(found))):
         if wrong.title == "wrong" and shown.title == OUTPUT:
             text = text[: shown.start] + rendered(code, wrong) + text[shown.end :]
     return text
