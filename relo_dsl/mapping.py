@@ -481,10 +481,12 @@ def _instant(field: FieldSpec, value: Any, where: str) -> int:
             return to_millis(moment.replace(tzinfo=zone))
         if isinstance(value, str) and not _is_number(value):
             return parse_instant(value, field.zone)
-        return math.floor(EXACT.multiply(_number(value, where), TIME_UNITS[field.unit]))
+        # Nanoseconds have more digits than a number of an event may have.
+        number = _number_or_none(value)
+        if number is None or not number.is_finite() or number.adjusted() > 30:
+            raise ValueError(value)
+        return math.floor(EXACT.multiply(number, TIME_UNITS[field.unit]))
     except (TimeError, ValueError) as error:
-        if isinstance(error, RecordError):
-            raise
         form = f" written as {field.format}" if field.format else ""
         raise RecordError(f"expected a time{form}", where, value) from error
 

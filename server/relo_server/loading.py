@@ -11,11 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from relo_dsl.catalog import Catalog
+from relo_dsl.catalog import Catalog, Retention
 from relo_dsl.engine import Engine, load_records
 from relo_dsl.inputs import Progress, Row, read_rows
 from relo_dsl.mapping import Mapped, TableMapping, read_mapped
 from relo_dsl.records import Record, RecordError, parse_record
+from relo_dsl.times import subtract_months
 
 #: How many refusals a report shows; `refused_file` gets all of them.
 SHOWN = 10
@@ -46,11 +47,17 @@ class Refusal:
 
 @dataclass
 class Loaded:
-    """What became of the records of some files. `reasons` counts (records, rows) by mistake."""
+    """What became of the records of some files.
+
+    `reasons` and `reason_rows` count refused records, and the rows they were made of, by mistake;
+    `expired` counts accepted events and traits that are older than the retention, which the store
+    drops (all but those for which flag 64 was granted); `repeated_rows` rows left out by a mapping.
+    """
 
     accepted: int = 0
     duplicate: int = 0
     refused: int = 0
+    expired: int = 0
     repeated_rows: int = 0
     seconds: float = 0.0
     kinds: Mapping[str, int] = field(default_factory=dict)
@@ -64,6 +71,7 @@ class Loaded:
             "accepted": self.accepted,
             "duplicate": self.duplicate,
             "refused": self.refused,
+            "expired": self.expired,
             "repeated_rows": self.repeated_rows,
             "kinds": dict(self.kinds),
             "reasons": [
@@ -85,15 +93,19 @@ def load_files(
     mapping: TableMapping | None = None,
     refused_file: Path | None = None,
     progress: Progress | None = None,
+    now: int | None = None,
 ) -> Loaded:
     """Loads files into the engine, one after the other.
 
-    `client` is that of records that name none. `refused_file` gets every refused record as a JSON
+    `client` is that of records that name none; `now`, in epoch milliseconds, is what their age is
+    told from (None: `expired` is not counted). `refused_file` gets every refused record as a JSON
     line, with its reason and what stood in the file. Raises UserError for a file that cannot be
     read; what was stored before that stays, and loading all again changes nothing about it.
     """
     with _opened(refused_file) as output:
         source = _Source(paths, catalog, client, mapping, output, progress)
+        if now is not None:
+            source.oldest = subtract_months(now, (catalog.retention or Retention()).months)
         report = load_records(
             engine, source.records(), catalog=catalog, key=key, refused=source.refuse_typed
         )
@@ -128,6 +140,7 @@ class _Source:
             self._read = lambda path: read_mapped(path, mapping, catalog, progress)
         self._paths = paths
         self._item: Row | Mapped | None = None
+        self.oldest: int | None = None
         self.loaded = Loaded()
 
     def records(self) -> Iterator[Record]:
@@ -144,7 +157,12 @@ class _Source:
                 except RecordError as error:
                     self._note(item, error)
                 else:
+                    self.loaded.expired += self._is_expired(record)
                     yield record
+
+    def _is_expired(self, record: Record) -> bool:
+        kept = self.oldest is None or record.kind not in ("event", "identify")
+        return not kept and record.time < (self.oldest or 0)
 
     def refuse_typed(self, _record: Record, error: RecordError) -> None:
         """Notes the record that was taken last: its values have other types than the catalog's."""

@@ -80,6 +80,12 @@ def test_records_without_a_client_need_one(store: Project) -> None:
     store.ok("load", "events.jsonl", "--client", store.client)
 
 
+def test_what_the_store_will_drop_is_said(store: Project) -> None:
+    store.write("old.jsonl", json.dumps(purchase("ana", ts="1920-01-01")))
+    result = store.ok("load", "old.jsonl")
+    assert "expired               1   older than the retention" in result.stdout
+
+
 def test_other_formats(store: Project) -> None:
     store.write("a.csv", "t,ts,did,props.revenue\npurchase,2026-06-01T10:00:00Z,ana,12.5\n")
     store.write("b.csv", "t,ts,did,props.revenue\npurchase,2026-06-01T11:00:00Z,ana\n")

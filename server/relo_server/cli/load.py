@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def command(
     with open_engine(settings) as engine, _bar(files, quiet=as_json) as progress:
         done = load_files(
             engine, files, catalog=catalog, key=key, client=settings.client, mapping=mapping,
-            refused_file=refused_path, progress=progress,
+            refused_file=refused_path, progress=progress, now=int(time.time() * 1000),
         )  # fmt: skip
     if as_json:
         emit_json(done.to_json())
@@ -108,6 +109,9 @@ def _print(done: Loaded, refused_path: Path | None) -> None:
     click.echo(f"duplicate  {done.duplicate:>12,}")
     refused = click.style(f"{done.refused:>12,}", fg="red" if done.refused else None)
     click.echo(f"refused    {refused}")
+    if done.expired:
+        what = "   older than the retention: the store drops them (`retention` in the catalog)"
+        click.echo(f"expired    {done.expired:>12,}{click.style(what, fg='yellow')}")
     if done.repeated_rows:
         click.echo(f"repeated   {done.repeated_rows:>12,}   rows that stand twice in their group")
     click.echo(f"time       {in_seconds(done.seconds):>12}")
