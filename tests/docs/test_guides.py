@@ -59,7 +59,8 @@ def test_every_option_is_documented(guide: str, command: click.Command) -> None:
     for parameter in command.params:
         for option in parameter.opts if isinstance(parameter, click.Option) else []:
             if option.startswith("--"):
-                assert re.search(rf"`[^`\n]*{option}\b", text), f"docs/guides/{guide}.md does not say {option}"
+                said = re.search(rf"`[^`\n]*{option}\b", text)
+                assert said, f"docs/guides/{guide}.md does not say {option}"
 
 
 @pytest.mark.parametrize(("guide", "command"), commands())
