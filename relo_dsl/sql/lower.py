@@ -91,8 +91,8 @@ class Lowering:
         if not found.complement and found.bounded:
             return self._listed(found)
         test = self._among(found)
-        everyone = subquery(union(self.scope.universe()))
-        return select([device()], everyone, [] if test is None else [test])
+        everyone = self.scope.universe()
+        return everyone if test is None else select([device()], subquery(everyone), [test])
 
     # ---- sets ----------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class Lowering:
     def _all(self, operands: Sequence[Condition]) -> DeviceSet:
         sets = [self._set(operand) for operand in self._merged(operands, And)]
         anchors = [s for s in sets if not s.complement and len(s.parts) == 1]
-        anchors.sort(key=lambda s: (not s.bounded, not isinstance(s.parts[0], Scan)))
+        anchors.sort(key=_as_anchor)
         if anchors:
             anchor = anchors[0]
             others = [
@@ -151,7 +151,8 @@ class Lowering:
             narrowed = select([device()], subquery(listed), others)
             return DeviceSet((narrowed,), bounded=any(s.bounded for s in positive))
         # Only complements: not a and not b is not (a or b).
-        return DeviceSet(tuple(part for s in sets for part in s.parts), complement=True)
+        parts = tuple(part for s in sets for part in s.parts)
+        return DeviceSet(parts, complement=True, bounded=all(s.bounded for s in sets))
 
     def _any(self, operands: Sequence[Condition]) -> DeviceSet:
         sets = [self._set(operand) for operand in self._merged(operands, Or)]
@@ -163,10 +164,13 @@ class Lowering:
         flipped = [DeviceSet(s.parts, not s.complement, s.bounded) for s in sets]
         first = next(s for s in flipped if not s.complement)
         others = [test for s in flipped if s is not first and (test := self._among(s)) is not None]
+        bounded = any(s.bounded and not s.complement for s in flipped)
+        inside: exp.Query | Scan
         if len(first.parts) == 1:
-            return DeviceSet((self._narrowed(first.parts[0], others),), complement=True)
-        inside = select([device()], subquery(self._listed(first)), others)
-        return DeviceSet((inside,), complement=True)
+            inside = self._narrowed(first.parts[0], others)
+        else:
+            inside = select([device()], subquery(self._listed(first)), others)
+        return DeviceSet((inside,), complement=True, bounded=bounded)
 
     def _narrowed(self, part: exp.Query | Scan, tests: list[exp.Expr]) -> exp.Query | Scan:
         if not tests:
@@ -178,9 +182,7 @@ class Lowering:
     def _listed(self, devices: DeviceSet) -> exp.Query:
         queries = [part.query() if isinstance(part, Scan) else part for part in devices.parts]
         if not queries:
-            empty = self.scope.universe()[0]
-            empty.set("where", exp.Where(this=all_of([empty.args["where"].this, exp.false()])))
-            return empty
+            return select([device()], subquery(self.scope.universe()), [exp.false()])
         return union(queries)
 
     def _among(self, devices: DeviceSet) -> exp.Expr | None:
@@ -190,7 +192,7 @@ class Lowering:
         tests = [
             is_in(
                 device(),
-                part.query() if isinstance(part, Scan) else part,
+                part.query(once=False) if isinstance(part, Scan) else part,
                 negate=devices.complement,
             )
             for part in devices.parts
@@ -241,6 +243,13 @@ class Lowering:
         name = self.shared[reference.digest]
         table = exp.Table(this=exp.Identifier(this=name, quoted=False))
         return DeviceSet((select([device()], table),))
+
+
+def _as_anchor(devices: DeviceSet) -> tuple[bool, bool, bool]:
+    """Smallest first: the set that others are looked up for, best a scan that filters its rows."""
+    part = devices.parts[0]
+    filters = isinstance(part, Scan) and part.filters_rows
+    return not devices.bounded, not isinstance(part, Scan), not filters
 
 
 def _cte(name: str, query: exp.Query) -> exp.CTE:

@@ -81,6 +81,15 @@ def _together(types: Sequence[EventTypes]) -> EventTypes | None:
     return tuple(sorted({kind for kinds in types for kind in kinds}))
 
 
+def _is_any_event(condition: Condition) -> bool:
+    """Whether one event decides: a single selection, or one of several."""
+    match condition:
+        case Or(operands):
+            return all(isinstance(operand, Did) for operand in operands)
+        case _:
+            return isinstance(condition, Did)
+
+
 def leaves(condition: Condition) -> Iterator[Leaf]:
     """Every leaf of an event condition, left to right."""
     match condition:
@@ -179,9 +188,15 @@ class Scan:
         shared = [self._sql.render(part) for part in _ordered(self._shared)]
         remaining = self._remaining
         where = [*shared, *([any_of(remaining)] if remaining else []), *extra]
-        having = self._test(self.condition)
+        # Rows that pass WHERE are an event of one of these: nothing is left to ask of the device.
+        having = None if _is_any_event(self.condition) else self._test(self.condition)
         tests = [] if having is None else [having]
         return self.scope.events(self.types, window, where, tests, once=once)
+
+    @property
+    def filters_rows(self) -> bool:
+        """Whether it asks more of its rows than their type and time."""
+        return bool(self._shared or self._remaining)
 
     @cached_property
     def _sql(self) -> PredicateSql:
@@ -220,8 +235,7 @@ class Scan:
         """What a leaf asks of a row beyond what the whole scan asks already."""
         parts: list[exp.Expr] = []
         if rows.types != self.types:
-            names = [self.scope.params.string(name) for name in rows.types]
-            parts.append(exp.In(this=column("event_type"), expressions=names))
+            parts.append(self.scope.among("event_type", rows.types))
         after, until = self._hull
         if rows.after is not None and rows.after != after:
             parts.append(compare(column("time"), ">", self.scope.params.time(rows.after)))

@@ -41,6 +41,12 @@ def _table(name: str) -> exp.Expr:
     return exp.Table(this=exp.Identifier(this=name, quoted=False))
 
 
+def _columns(test: exp.Expr) -> set[str]:
+    """The columns that a test reads; the arguments of its lambdas are none."""
+    arguments = {name.name for part in test.find_all(exp.Lambda) for name in part.expressions}
+    return {part.name for part in test.find_all(exp.Column)} - arguments
+
+
 def _named(name: str) -> exp.Select:
     return select([device()], _table(name))
 
@@ -160,7 +166,7 @@ class Scope:
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
         if types:
-            guards.append(self._among("event_type", types))
+            guards.append(self.among("event_type", types))
         if after is not None:
             guards.append(compare(column("time"), ">", self.params.time(after)))
         if until < self.now:
@@ -170,13 +176,16 @@ class Scope:
         guards.append(self.flags_guard())
         return self._kept("events", guards, where, after, having, once=once or bool(having))
 
-    def traits(self, names: tuple[str, ...], having: list[exp.Expr]) -> exp.Select:
+    def traits(
+        self, names: tuple[str, ...], having: list[exp.Expr], *, once: bool = True
+    ) -> exp.Select:
         """Devices with visible identifies that set one of these traits."""
-        guards = [self.client_guard(), self._among("name", names)]
+        guards = [self.client_guard(), self.among("name", names)]
         guards += [self.time_guard(), self.flags_guard()]
-        return self._kept("traits", guards, [], None, having, once=True)
+        return self._kept("traits", guards, [], None, having, once=once)
 
-    def _among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
+    def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
+        """Rows whose column holds one of the values."""
         names = [self.params.string(value) for value in values]
         if len(names) == 1:
             return compare(column(what), "=", names[0])
@@ -198,8 +207,14 @@ class Scope:
         if len(kinds) == 1:
             rows = [*guards, *kinds[0], *where]
             return select([device()], _table(table), rows, group, having)
+        needed = {DEVICE}.union(*(_columns(test) for test in having))
+        needed -= {named.alias for test in having for named in test.find_all(exp.Alias)}
         parts: list[exp.Query] = [
-            select([exp.Star()], _table(table), [g.copy() for g in (*guards, *kept, *where)])
+            select(
+                [column(name) for name in sorted(needed)],
+                _table(table),
+                [guard.copy() for guard in (*guards, *kept, *where)],
+            )
             for kept in kinds
         ]
         return select([device()], subquery(union(parts, distinct=False)), (), group, having)
@@ -213,6 +228,10 @@ class Scope:
     def _list_guards(self, name: str) -> list[exp.Expr]:
         return [self.client_guard(), compare(column("name"), "=", self.params.string(name))]
 
-    def universe(self) -> list[exp.Select]:
-        """Every device with a visible event, every device with a visible identify."""
-        return [self.events((), Window(), [], []), self.traits(("",), [])]
+    def universe(self) -> exp.Select:
+        """Every device with a visible event or a visible identify, each once."""
+        parts: list[exp.Query] = [
+            self.events((), Window(), [], [], once=False),
+            self.traits(("",), [], once=False),
+        ]
+        return select([device()], subquery(union(parts, distinct=False)), (), [device()])
