@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,11 @@ def test_codes_are_linked_by_their_pages() -> None:
         for part in text.split("../diagnostics/")[1:]:
             name = part.partition(")")[0].partition("#")[0]
             assert name in ("catalog.yaml", "index.md") or name.removesuffix(".md") in CODES
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    for path in DOCS.rglob("*.md"):
+        assert re.search(rf"^ +- (?:.*: )?{re.escape(str(path.relative_to(DOCS)))}$", nav, re.M), (
+            path
+        )
