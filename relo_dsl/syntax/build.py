@@ -12,6 +12,7 @@ from relo_dsl.syntax import nodes
 from relo_dsl.syntax.expressions import ExpressionBuilder
 from relo_dsl.syntax.literals import PLAIN_NAME
 from relo_dsl.syntax.nodes import Date, Duration, Expr, Header, Name, Number, String
+from relo_dsl.syntax.pieces import shown
 from relo_dsl.syntax.tables import HEADERS, STATEMENTS
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -57,7 +58,10 @@ class Builder(ExpressionBuilder):
             else "its names are small letters, digits and `_`, and start with a letter"
         )
         self.diagnostics.report(
-            "reserved-name", name.span, f"expected a name for {what}, found `{written}`", help=why
+            "reserved-name",
+            name.span,
+            f"expected a name for {what}, found {shown(written)}",
+            help=why,
         )
 
     # ---- definitions ---------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relo_dsl.syntax.tables import Tables
+from relo_dsl.syntax.pieces import Piece
+from relo_dsl.syntax.tables import HEADERS, JOINING, Tables
 
 _WINDOW = {"WITHIN", "BETWEEN", "BEFORE", "SINCE", "FROM", "ON", "NAMED_PERIOD"}
 _OPERAND = {
@@ -25,6 +26,11 @@ _GROUPS: tuple[tuple[set[str], list[str], set[str]], ...] = (
     ({"NAME", "LPAR", "NOT"}, ["a condition"], _OPERAND | _WINDOW),
     ({"NAME", "LPAR", "NUMBER"}, ["a value"], _OPERAND),
     ({"NUMBER", "STRING", "TRUE"}, ["a value"], _OPERAND | {"NULL", "LSQB", "LBRACE"}),
+    (
+        {"NUMBER", "PERIOD", "LPAR"},
+        ["values in parentheses", "a range such as `2..5`", "a period such as `2026-Q1`"],
+        {"NUMBER", "PERIOD", "LPAR", "MINUS", "ZONE"},
+    ),
     ({"AND"}, ["`and`", "`or`"], {"AND", "OR", "THEN"}),
     (_WINDOW, ["a window"], _WINDOW),
     ({"EQ"}, ["a comparison"], _COMPARING),
@@ -33,6 +39,7 @@ _GROUPS: tuple[tuple[set[str], list[str], set[str]], ...] = (
     ({"NAME"}, [], {"QUOTED"}),
 )
 _MOST = 5
+_QUOTES = ("'", "‘", "’", "“", "”")
 _WORDS = {
     "NAME": "a name",
     "QUOTED": "a name in backticks",
@@ -70,6 +77,32 @@ def expected_words(accepted: Sequence[str], tables: Tables) -> str:
     if len(found) < 2:
         return found[0] if found else "something else"
     return ", ".join(found[:-1]) + " or " + found[-1]
+
+
+def advice(text: str, piece: Piece, accepted: Sequence[str]) -> str | None:
+    """A way out for whoever wrote a piece where other things were expected."""
+    if "%" in piece.text and piece.kind in ("number", "strange"):
+        return "`%` stands only where a share is expected: `keep`, `sample` and `holdout`"
+    if piece.text in _QUOTES:
+        return "a string stands in double quotes"
+    if piece.kind == "number" and "QUANTITY" in accepted:
+        return "a number needs its unit: `ms`, `s`, `min`, `h`, `d` or `w`"
+    if piece.kind == "date" and "DATE" not in accepted:
+        return "a date stands in a window: `since`, `before`, `from … to …`, `on`"
+    if piece.kind == "word" and set(HEADERS) <= {kind.lower() for kind in accepted}:
+        return "the header statements are " + ", ".join(f"`{word}`" for word in HEADERS)
+    if piece.text in JOINING and text[: piece.start].rstrip().endswith(("(", "[")):
+        return "a name that is a word of the language stands in backticks"
+    return None
+
+
+def replacement(piece: Piece, accepted: Sequence[str]) -> str | None:
+    """What could stand instead of a piece, where that is plain."""
+    if piece.kind == "word" and set(accepted) == {"STRING"}:
+        return f'"{piece.text}"'
+    if piece.kind == "number" and set(accepted) == {"PERCENT"}:
+        return f"{piece.text}%"
+    return None
 
 
 def _word(kind: str, tables: Tables) -> str:

@@ -68,10 +68,19 @@ class Literals:
         try:
             times.parse_instant(text)
         except times.TimeError as error:
-            self.diagnostics.report(
-                "date", span, f"expected a date that exists, found `{text}`", help=str(error)
-            )
+            self._report_date(text, span, str(error))
         return nodes.Date(text, span)
+
+    def _report_date(self, text: str, span: Span, why: str) -> None:
+        short = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})", text)
+        padded = f"{short[1]}-{short[2]:0>2}-{short[3]:0>2}" if short else text
+        self.diagnostics.report(
+            "date",
+            span,
+            f"expected a date that exists, found `{text}`",
+            help="month and day take two digits each" if padded != text else why,
+            replacement=padded if padded != text else None,
+        )
 
     def _unescape(self, value: str, offset: int) -> str:
         """The text behind the escapes; `offset` is where it starts in the source."""

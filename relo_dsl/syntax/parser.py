@@ -20,6 +20,7 @@ from relo_dsl.syntax.tables import load_tables
 
 MAX_BYTES = 1 << 20
 MAX_NESTING = 200
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _COMMENT = re.compile(r'"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"|`(?:[^`\r\n]|``)+`|(#[^\n]*)')
 
 
@@ -42,8 +43,8 @@ class ParsedExpression:
 def read_source(path: str | Path) -> SourceFile:
     """Reads a definition file.
 
-    A file that is not UTF-8 is read with U+FFFD for each wrong byte, which `parse` reports. Raises
-    UserError if the file cannot be read at all.
+    In a file that is not UTF-8 each wrong byte stands as a lone surrogate, which `parse` reports.
+    Raises UserError if the file cannot be read at all.
     """
     path = Path(path)
     try:
@@ -58,8 +59,8 @@ def read_source(path: str | Path) -> SourceFile:
 
 def parse(source: SourceFile) -> Parsed:
     """The syntax tree of a file; what could not be read is left out or stands as ErrorExpr."""
-    diagnostics = Diagnostics(source)
-    if not _readable(source, diagnostics):
+    diagnostics = _readable(source)
+    if diagnostics.has_errors:
         return Parsed(nodes.File((), span=Span(0, len(source.text))), diagnostics)
     file = cast(nodes.File, _run(source, diagnostics, "file"))
     if "#" in source.text:
@@ -69,8 +70,8 @@ def parse(source: SourceFile) -> Parsed:
 
 def parse_expression(source: SourceFile) -> ParsedExpression:
     """One expression: a condition, a measure, a selection or a window."""
-    diagnostics = Diagnostics(source)
-    if not _readable(source, diagnostics):
+    diagnostics = _readable(source)
+    if diagnostics.has_errors:
         return ParsedExpression(nodes.ErrorExpr(Span(0, len(source.text))), diagnostics)
     return ParsedExpression(cast("nodes.Expr", _run(source, diagnostics, "expr")), diagnostics)
 
@@ -94,24 +95,28 @@ def _run(source: SourceFile, diagnostics: Diagnostics, start: str) -> object:
             return machine.values[0]
 
 
-def _readable(source: SourceFile, diagnostics: Diagnostics) -> bool:
+def _readable(source: SourceFile) -> Diagnostics:
     """Checks what must hold before a parser may look at a text."""
     text = source.text
-    start = Span(0, min(1, len(text)))
-    if len(text) > MAX_BYTES or (
-        len(text) > MAX_BYTES // 4 and len(text.encode("utf-8", "surrogateescape")) > MAX_BYTES
-    ):
-        diagnostics.report("file-too-large", start, "expected at most 1 MiB of text, found more")
-        return False
-    broken = re.search("[\ud800-\udfff]", text) if not text.isascii() else None
+    broken = None if text.isascii() else _SURROGATE.search(text)
     if broken:
+        # Whoever prints the line must be able to: no half characters in it.
+        diagnostics = Diagnostics(SourceFile(source.name, _SURROGATE.sub("\ufffd", text)))
         diagnostics.report(
             "invalid-encoding",
             Span(broken.start(), broken.end()),
             f"expected UTF-8, found the byte 0x{ord(broken.group()) & 0xFF:02x}",
             help="save the file as UTF-8",
         )
-        return False
+        return diagnostics
+    diagnostics = Diagnostics(source)
+    if len(text) > MAX_BYTES or (
+        len(text) > MAX_BYTES // 4 and len(text.encode("utf-8")) > MAX_BYTES
+    ):
+        diagnostics.report(
+            "file-too-large", Span(0, 1), "expected at most 1 MiB of text, found more"
+        )
+        return diagnostics
     place = deepest(text, MAX_NESTING)
     if place is not None:
         diagnostics.report(
@@ -120,8 +125,7 @@ def _readable(source: SourceFile, diagnostics: Diagnostics) -> bool:
             f"expected at most {MAX_NESTING} levels of nesting, found more",
             help="name a part with `let`, or join the parts with one `and` or `or`",
         )
-        return False
-    return True
+    return diagnostics
 
 
 def _comments(text: str) -> tuple[nodes.Comment, ...]:

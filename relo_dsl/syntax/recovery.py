@@ -9,69 +9,20 @@ of a whole definition.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from relo_dsl.diagnostics import Diagnostics, nearest
 from relo_dsl.source import SourceFile, Span
-from relo_dsl.syntax.expectations import expected_words
+from relo_dsl.syntax.expectations import advice, expected_words, replacement
 from relo_dsl.syntax.machine import Machine, peek, skip
 from relo_dsl.syntax.nodes import Name
-from relo_dsl.syntax.tables import HEADERS, INSERTED, STATEMENTS
+from relo_dsl.syntax.pieces import SLIPS, Piece, piece_at
+from relo_dsl.syntax.tables import HEADERS, INSERTED, JOINING, STATEMENTS
 
 _SEPARATORS = frozenset({"AND", "OR", "THEN", "RPAR", "RSQB", "RBRACE", "COMMA", "$END"})
 _OPENING, _CLOSING = "([{", ")]}"
 #: After so many mistakes in one text the rest of it is not read.
 MOST_REPAIRS = 200
-#: What stands at a place, whatever the parser expects there.
-_PIECE = re.compile(
-    r'(?P<string>"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*")'
-    r"|(?P<open_string>\"[^\r\n]*)"
-    r"|(?P<quoted>`(?:[^`\r\n]|``)+`)"
-    r"|(?P<open_quoted>`[^\r\n]*)"
-    r"|(?P<date>\d{4}-\d{1,2}-\d{1,2}(?:T[\d:.]*(?:Z|[+-]\d{2}:?\d{2})?)?)"
-    r"|(?P<number>\d[\d_]*(?:\.\d[\d_]*)?(?:%|:\d+|\w*))"
-    r"|(?P<word>[^\W\d]\w*)"
-    r"|(?P<single>['‘’“”][^\r\n'‘’“”]*['‘’“”])"
-    r"|(?P<slip>==|&&|\|\||<>|=>|=<|!(?!=)|≠|≤|≥)"
-    r"|(?P<sign>\.\.|!=|<=|>=|[=<>()\[\]{},:.|+*/-])"
-    r"|(?P<strange>(?:[^\w\s\"`'‘’“”=<>()\[\]{},:.|+*/&!#-]|&(?!&))+|.)",
-    re.DOTALL,
-)
-#: Slips of the pen: what is written -> the terminal that is meant, and how it is written.
-_SLIPS = {
-    "==": ("EQ", "="),
-    "&&": ("AND", "and"),
-    "||": ("OR", "or"),
-    "!": ("NOT", "not"),
-    "<>": ("COMPARE", "!="),
-    "≠": ("COMPARE", "!="),
-    "≤": ("COMPARE", "<="),
-    "=<": ("COMPARE", "<="),
-    "≥": ("COMPARE", ">="),
-    "=>": ("COMPARE", ">="),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of text as people see it: a word, a number, a sign."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-    @property
-    def span(self) -> Span:
-        return Span(self.start, self.end)
-
-    @property
-    def shown(self) -> str:
-        if self.kind == "end":
-            return "the end of the text"
-        short = self.text if len(self.text) <= 40 else self.text[:37] + "…"
-        return f"`{short}`" if "`" not in short else short
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +45,7 @@ class Recovery:
         self.diagnostics = diagnostics
         self._resumed_at = -1
         self._repairs = 0
+        self._closing_lost = False
 
     def resume(self, offset: int) -> int:
         """Reports what stands at `offset`, makes the stack ready to go on, and says from where."""
@@ -101,7 +53,7 @@ class Recovery:
         if self._repairs > MOST_REPAIRS:
             return self._give_up(offset)
         piece = self._piece(offset)
-        silent = piece.start == self._resumed_at
+        silent = piece.start == self._resumed_at or self._lacks_lost_closing(piece)
         pos = None
         if not silent:
             pos = self._small_repair(piece)
@@ -110,6 +62,13 @@ class Recovery:
                 self._report(piece)
             pos = self._retreat(piece)
         return pos
+
+    def _lacks_lost_closing(self, piece: Piece) -> bool:
+        """Whether only a bracket is missing that an unclosed string before may have swallowed."""
+        if not self._closing_lost or not (piece.kind == "end" or self._is_statement(piece)):
+            return False
+        self._closing_lost = False
+        return bool({"RPAR", "RSQB"} & set(self.accepted()))
 
     def _give_up(self, offset: int) -> int:
         """Reads nothing more: a text with so many mistakes is something else than a definition."""
@@ -120,11 +79,7 @@ class Recovery:
     # ---- looking -------------------------------------------------------------------------------
 
     def _piece(self, offset: int) -> Piece:
-        start = skip(self.text, offset)
-        found = _PIECE.match(self.text, start)
-        if found is None:
-            return Piece("end", "", len(self.text), len(self.text))
-        return Piece(found.lastgroup or "strange", found.group(), found.start(), found.end())
+        return piece_at(self.text, offset)
 
     def after(self, states: list[int], kind: str) -> list[int] | None:
         """The stack after a token, or None if it does not fit; the machine is not touched."""
@@ -242,7 +197,7 @@ class Recovery:
             "invalid-character",
             piece.span,
             f"expected a word, a number or a sign, found `{piece.text}`",
-            help="a string stands in double quotes" if piece.text in "'‘’“”" else None,
+            help=advice(self.text, piece, []),
         )
         return piece.end
 
@@ -282,15 +237,17 @@ class Recovery:
         line_start = self.text.rfind("\n", 0, piece.start) + 1
         before = self.text[line_start : piece.start]
         for opening, closing in zip(_OPENING, _CLOSING, strict=True):
-            if before.count(opening) > before.count(closing) and closing in piece.text:
-                return piece.start + piece.text.index(closing)
+            if before.count(opening) > before.count(closing):
+                if closing in piece.text:
+                    return piece.start + piece.text.index(closing)
+                self._closing_lost = True
         return piece.start + len(piece.text.rstrip())
 
     def _slip(self, piece: Piece) -> int | None:
         """A sign of some other language."""
         if piece.kind != "slip":
             return None
-        kind, meant = _SLIPS[piece.text]
+        kind, meant = SLIPS[piece.text]
         fits = self._feed(kind, meant, piece.start, piece.end)
         self.diagnostics.report(
             "syntax" if fits else "invalid-character",
@@ -330,30 +287,30 @@ class Recovery:
 
     def _report(self, piece: Piece) -> None:
         accepted = self.accepted()
-        values, begins, ends = self.machine.values, self.machine.begins, self.machine.ends
-        if accepted == ["CALENDAR"] and values:
+        values, begins = self.machine.values, self.machine.begins
+        if accepted == ["CALENDAR"] and values:  # `within 30`
+            piece = piece_at(self.text, begins[-1])
+            accepted = ["QUANTITY"]
+        elif piece.text in (")", "]", "}") and not self._is_open(piece.text):
             self.diagnostics.report(
                 "syntax",
-                Span(begins[-1], ends[-1]),
-                f"expected a duration such as `30d`, found `{self.text[begins[-1] : ends[-1]]}`",
-                help="a number needs its unit: `ms`, `s`, `min`, `h`, `d` or `w`",
+                piece.span,
+                f"expected `{_OPENING[_CLOSING.index(piece.text)]}` before it, found {piece.shown}",
             )
             return
         self.diagnostics.report(
             "syntax",
             piece.span,
             f"expected {expected_words(accepted, self.tables)}, found {piece.shown}",
-            help=self._advice(piece),
+            help=advice(self.text, piece, accepted),
+            replacement=replacement(piece, accepted),
         )
 
-    def _advice(self, piece: Piece) -> str | None:
-        if piece.kind == "date":
-            return "a date stands in a window: `since`, `before`, `from … to …`, `on`"
-        if piece.text == "%" or (piece.kind == "number" and piece.text.endswith("%")):
-            return "`%` stands only where a share is expected: `keep`, `sample` and `holdout`"
-        if piece.kind == "word" and self.text[: piece.start].rstrip().endswith(("(", "[")):
-            return f"as a name it stands in backticks: `` `{piece.text}` ``"
-        return None
+    def _is_open(self, closing: str) -> bool:
+        """Whether some place on the stack waits for a closing bracket."""
+        kind = self.tables.signs[closing]
+        states = self.machine.states
+        return any(kind in self.tables.actions[state] for state in states[:-1])
 
     # ---- giving something up -------------------------------------------------------------------
 
@@ -370,6 +327,8 @@ class Recovery:
                 retreat = self._best(retreats, piece, strong or piece.kind == "end", start)
                 if retreat is not None:
                     self._take(retreat, start, piece.start)
+                    if piece.text in JOINING:  # what it should join may be missing as well
+                        self._resumed_at = skip(self.text, piece.end)
                     return piece.start
             if piece.kind == "end":
                 self._take(retreats[-1], start, piece.start)

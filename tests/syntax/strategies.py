@@ -91,7 +91,7 @@ class Trees:
         return nodes.Date(self.one(_DATES))
 
     def window(self) -> nodes.Window:
-        return self.call(
+        options: tuple[Callable[[], nodes.Window], ...] = (
             lambda: nodes.Within(self.duration()),
             lambda: nodes.WithinNext(self.duration()),
             lambda: nodes.Between(nodes.Duration(7), nodes.Duration(8 + self.draw(10**9))),
@@ -103,6 +103,7 @@ class Trees:
             lambda: nodes.NamedPeriod(self.one(_NAMED)),
             lambda: nodes.WithinCalendar(1 + self.draw(20), self.one(_CALENDAR)),
         )
+        return self.one(options)()
 
     # ---- operands ------------------------------------------------------------------------------
 
@@ -121,8 +122,9 @@ class Trees:
 
     def primary(self, depth: int) -> Expr:
         if depth <= 0:
-            return self.call(self.path, self.number, self.string)
-        return self.call(
+            plain: tuple[Callable[[], Expr], ...] = (self.path, self.number, self.string)
+            return self.one(plain)()
+        options: tuple[Callable[[], Expr], ...] = (
             self.base,
             self.number,
             self.string,
@@ -133,16 +135,14 @@ class Trees:
             lambda: nodes.Affine(self.string(), self.maybe(lambda: 1 + self.draw(9))),
             lambda: self.paren(depth),
         )
+        return self.one(options)()
 
     def paren(self, depth: int) -> Expr:
         """Parentheses that the tree keeps: those around chains and sums are its shape."""
         inner = self.expr(depth - 1)
-        shaped = isinstance(inner, nodes.Chain | nodes.Arithmetic | nodes.Paren)
-        return (
-            inner
-            if shaped and not isinstance(inner, nodes.Chain)
-            else (nodes.Paren(self.primary(0)) if shaped else nodes.Paren(inner))
-        )
+        if isinstance(inner, nodes.Arithmetic | nodes.Paren):
+            return inner
+        return nodes.Paren(self.primary(0) if isinstance(inner, nodes.Chain) else inner)
 
     def factor(self, depth: int) -> Expr:
         operand = self.primary(depth)

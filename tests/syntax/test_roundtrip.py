@@ -27,7 +27,7 @@ def parsed(text: str) -> nodes.File:
 
 
 @given(expressions())
-@settings(max_examples=300, suppress_health_check=SLOW, phases=PHASES)
+@settings(max_examples=200, suppress_health_check=SLOW, phases=PHASES)
 def test_an_expression_survives(expr: nodes.Expr) -> None:
     text = format_expr(expr)
     result = parse_expression(SourceFile("random", text))
@@ -37,7 +37,7 @@ def test_an_expression_survives(expr: nodes.Expr) -> None:
 
 
 @given(files())
-@settings(max_examples=150, suppress_health_check=SLOW, phases=PHASES)
+@settings(max_examples=80, suppress_health_check=SLOW, phases=PHASES)
 def test_a_file_survives(file: nodes.File) -> None:
     text = format_file(file)
     again = parsed(text)
@@ -46,7 +46,7 @@ def test_a_file_survives(file: nodes.File) -> None:
 
 
 @given(files(), st.integers(0, 2**32))
-@settings(max_examples=150, suppress_health_check=SLOW, phases=PHASES)
+@settings(max_examples=80, suppress_health_check=SLOW, phases=PHASES)
 def test_comments_survive(file: nodes.File, seed: int) -> None:
     random = Random(seed)
     count = 0
