@@ -90,8 +90,10 @@ class PredicateBinder:
     # ---- single tests --------------------------------------------------------------------------
 
     def _or_missing(self, operand: nodes.Expr) -> Predicate:
+        before = len(self.properties.absent)
         inner = self.bind(operand)
-        return Absent(True) if isinstance(inner, Absent) else OrMissing(inner)
+        missing = isinstance(inner, Absent) or len(self.properties.absent) > before
+        return Absent(True) if missing else OrMissing(inner)
 
     def _compare(self, op: Op, left: nodes.Expr, right: nodes.Expr, span: Span) -> Predicate:
         if not isinstance(left, nodes.Path) and isinstance(right, nodes.Path):

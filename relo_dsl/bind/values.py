@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class Resolver(Protocol):
     def allow_unknown(self) -> bool:
         """Whether an unknown name is simply absent."""
 
+    @property
+    def absent(self) -> list[str]:
+        """The unknown names that were taken for absent so far."""
+
     def property(self, path: nodes.Path) -> Found | None:
         """The property; None, with a diagnostic, where there is none."""
 
@@ -46,6 +50,7 @@ class SpecResolver:
     owner: str  # "event `purchase`", for messages
     allow_unknown: bool = False
     prefix: str = ""  # "user" for traits: the first name of every path
+    absent: list[str] = field(default_factory=list)
 
     def is_property(self, path: nodes.Path) -> bool:
         return bool(self._lookup(self._dotted(path)))
@@ -54,7 +59,9 @@ class SpecResolver:
         name = self._dotted(path)
         matches = self._lookup(name)
         if not matches:
-            if not self.allow_unknown:
+            if self.allow_unknown:
+                self.absent.append(name)
+            else:
                 self._report_unknown(name, path)
             return None
         types = {match.property.type for match in matches}

@@ -90,14 +90,16 @@ class Scope:
             return [[]]
         young = [compare(column("time"), ">=", self.params.time(limit))]
         extended = self.plan.plan.extended_months
-        if extended is None or extended <= months:
+        if extended is not None and extended <= months:
             return [young]
         longer = [
             compare(column("retain_months"), ">", self.params.add(months, "UInt16")),
             compare(column("time"), "<", self.params.time(limit)),
-            compare(column("time"), ">=", self.params.time(subtract_months(self.now, extended))),
             is_in(device(), _named(EXTENDED)),
         ]
+        if extended is not None:
+            oldest = self.params.time(subtract_months(self.now, extended))
+            longer.append(compare(column("time"), ">=", oldest))
         return [young, longer]
 
     def consent_guard(self) -> exp.Expr:
