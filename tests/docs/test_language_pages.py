@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from relo_dsl.catalog import load_catalog
+from relo_dsl.cli.main import COMMANDS
 from relo_dsl.diagnostics import CODES, Severity
-from tests.docs.examples import DOCS, Block, blocks, check, conditions, is_file
+from relo_dsl.source import SourceFile
+from relo_dsl.workspace import Workspace
+from tests.docs.examples import (
+    CLIENT,
+    DOCS,
+    ZONE,
+    Block,
+    blocks,
+    check,
+    conditions,
+    is_file,
+)
 
 PAGES = sorted((DOCS / "language").glob("*.md"))
 EXAMPLES = [
@@ -58,3 +71,28 @@ def test_every_page_is_in_the_navigation() -> None:
         assert re.search(rf"^ +- (?:.*: )?{re.escape(str(path.relative_to(DOCS)))}$", nav, re.M), (
             path
         )
+
+
+def test_the_front_pages_show_definitions_without_a_mistake() -> None:
+    index = blocks((DOCS / "index.md").read_text(encoding="utf-8"))
+    assert [check(block.text) for block in index if block.language == "seg"] == [[]]
+    readme = blocks((DOCS.parent / "README.md").read_text(encoding="utf-8"))
+    (shown,) = [block.text for block in readme if block.language == "seg"]
+    shop = Workspace(load_catalog(DOCS.parent / "segments" / "catalog.yaml"), CLIENT, ZONE)
+    shop.add(SourceFile("README.md", shown))
+    assert shop.check() == []
+    shop.add_paths([DOCS.parent / "segments"])
+    (name,) = shop.names[:1]
+    shipped = Workspace(shop.catalog, CLIENT, ZONE)
+    shipped.add_paths([DOCS.parent / "segments"])
+    assert shop.plan(name) == shipped.plan(name)
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^relo ([a-z]+)", text, re.MULTILINE)) <= set(COMMANDS)
+    targets = (DOCS.parent / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([a-z]+)", text, re.MULTILINE):
+        assert f"\n{target}: " in targets
+    for path in re.findall(r"\]\(((?!http)[^)#]+)", text):
+        assert (DOCS.parent / path).exists(), path
