@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.columns import element_column, event_column, length_column, presence_column
 from relo_dsl.engine.arrow import empty_of, staged_columns, to_arrow
+from relo_dsl.interpret import typed
 from relo_dsl.records import Record, Value
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Batch:
         self.kinds = staged_columns(catalog)
         self._specs = {name: event.properties for name, event in catalog.events.items()}
         self._traits_typed = catalog.traits
+        self._fields = _element_fields(catalog)
         head = (*_HEAD, "flags", "carried")
         self._events = _Rows((*head, "event_type", "rest"))
         self._traits = _Rows((*head, "name", "present", "value"))
@@ -135,11 +137,16 @@ class Batch:
     ) -> object | None:
         self._events.put(_presence(name, PropertyType.OBJECTS), 1)
         self._events.put(length_column(name), len(value))
-        for field, field_spec in spec.fields.items():
-            items = [item.get(field) for item in value]
-            if field_spec.type is PropertyType.TIME:
+        # Fields that the catalog gives to other events' arrays of this name are read here too: the
+        # columns of one array have one length.
+        for field, kind in self._fields[name]:
+            own = spec.fields.get(field)
+            items: list[Any] = [item.get(field) for item in value]
+            if own is None or own.type is not kind:
+                items = [typed(kind, item) for item in items]
+            if kind is PropertyType.TIME:
                 items = [None if item is None else int(item) for item in items]
-            self._events.put(_element(name, field, field_spec.type), items)
+            self._events.put(_element(name, field, kind), items)
         left = [{k: v for k, v in item.items() if k not in spec.fields} for item in value]
         return left if any(left) else None
 
@@ -168,6 +175,16 @@ class Batch:
                 arrays[column] = to_arrow(values, kind)
             found[name] = pa.table(arrays)
         return found
+
+
+def _element_fields(catalog: Catalog) -> dict[str, list[tuple[str, PropertyType]]]:
+    """The fields of each array of objects, in whichever event the catalog names them."""
+    fields: dict[str, dict[tuple[str, PropertyType], None]] = {}
+    for name, spec in catalog.all_properties():
+        if spec.type is PropertyType.OBJECTS:
+            own = fields.setdefault(name, {})
+            own.update({(field, inner.type): None for field, inner in spec.fields.items()})
+    return {name: list(found) for name, found in fields.items()}
 
 
 _names: dict[tuple[object, ...], str] = {}
