@@ -11,8 +11,8 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -166,25 +166,24 @@ def _cache_path(grammar: str) -> Path:
 
 def _write_cache(path: Path, tables: Tables) -> None:
     """Best effort: without the file the next start is slower, nothing else."""
+    text = json.dumps(
+        {
+            "actions": tables.actions,
+            "gotos": tables.gotos,
+            "rules": [asdict(rule) for rule in tables.rules],
+            "terminals": [asdict(terminal) for terminal in tables.terminals],
+            "starts": tables.starts,
+            "ends": tables.ends,
+        }
+    )
+    part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(
-                {
-                    "actions": tables.actions,
-                    "gotos": tables.gotos,
-                    "rules": [asdict(rule) for rule in tables.rules],
-                    "terminals": [asdict(terminal) for terminal in tables.terminals],
-                    "starts": tables.starts,
-                    "ends": tables.ends,
-                },
-                file,
-            )
-        Path(file.name).replace(path)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
     except OSError:
-        return
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _from_json(text: str) -> Tables:
