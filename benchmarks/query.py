@@ -25,16 +25,18 @@ from relo_dsl.workspace import Workspace
 ROUNDS = 7
 
 
-def run(folder: Path, *, events: int = 20_000_000, devices: int = 1_000_000) -> dict[str, object]:
-    """Seconds of each definition, ours and by hand, and their ratio (medians of seven rounds)."""
+def run(
+    folder: Path, *, events: int = 20_000_000, devices: int = 1_000_000, rounds: int = ROUNDS
+) -> dict[str, object]:
+    """Seconds of each definition, ours and by hand, and their ratio (medians over the rounds)."""
     engine = make_store(folder, events, devices)
     try:
-        return measure(engine, events, devices)
+        return measure(engine, events, devices, rounds)
     finally:
         engine.close()
 
 
-def measure(engine: Engine, events: int, devices: int) -> dict[str, object]:
+def measure(engine: Engine, events: int, devices: int, rounds: int = ROUNDS) -> dict[str, object]:
     """The figures over a store that is there already."""
     figures: dict[str, dict[str, object]] = {}
     ratios: dict[str, float] = {}
@@ -45,7 +47,7 @@ def measure(engine: Engine, events: int, devices: int) -> dict[str, object]:
         if found != wanted:
             raise AssertionError(f"{pair.name}: {found} members by us, {wanted} by hand")
         times = alternating(
-            ROUNDS,
+            rounds,
             ours=partial(fold, engine, ours),
             by_hand=partial(fold, engine, theirs),
             plain=partial(fold, engine, plain),

@@ -1,0 +1,137 @@
+"""`python -m benchmarks NAME`: measures, and prints one JSON object or tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+Figures = dict[str, object]
+
+NAMES = ("compile", "query", "storage")
+#: The limit of each ratio, and whether it is the most it may be or the least.
+LIMITS: dict[str, tuple[str, float]] = {
+    "compile": ("at most", 2.5),
+    "query": ("at most", 1.1),
+    "storage": ("at least", 8.0),
+}
+
+
+def default_store() -> Path:
+    """Where generated data stay between runs."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "relo" / "benchmarks"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", type=click.Choice([*NAMES, "all"]))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), default=default_store,
+    help="Where generated data are, and stay.  [default: ~/.cache/relo/benchmarks]",
+)  # fmt: skip
+@click.option("--definitions", type=click.IntRange(10), help="compile: how many.  [1000]")
+@click.option("--events", type=click.IntRange(1000), help="query, storage: how many.  [20 M, 2 M]")
+@click.option(
+    "--devices", type=click.IntRange(10), help="query, storage: of how many.  [1 M, 100 k]"
+)
+def main(
+    name: str,
+    as_json: bool,
+    store: Path,
+    definitions: int | None,
+    events: int | None,
+    devices: int | None,
+) -> None:
+    """Measure ours beside the best that there is: in one run, taking turns.
+
+    \b
+    compile: a thousand definitions from text to proved SQL, beside sqlglot's share of that alone
+    query:   ten definitions on 20 M events, beside the best SQL written by hand
+    storage: bytes an event on disk, beside JSON lines
+    all:     each of them
+    """
+    sizes = {"number": definitions, "events": events, "devices": devices}
+    names = NAMES if name == "all" else (name,)
+    found = {}
+    for one in names:
+        click.echo(f"{one} …", err=True)
+        found[one] = measure(one, store, sizes)
+    if as_json:
+        click.echo(json.dumps(found[name] if name != "all" else together(found)))
+    else:
+        for figures in found.values():
+            show(figures)
+
+
+def measure(name: str, store: Path, sizes: Mapping[str, int | None]) -> Figures:
+    """The figures of one benchmark; sizes that are None are its own."""
+    # Imported here: each brings its own heavy parts.
+    run: Callable[..., Figures] = import_module(f"benchmarks.{name}").run
+    wanted = ("number",) if name == "compile" else ("events", "devices")
+    chosen = {key: sizes[key] for key in wanted if sizes[key] is not None}
+    if name == "query":  # stores of different sizes stay apart
+        size = "-".join(str(value) for value in chosen.values()) or "full"
+        store = store / f"query-{size}"
+    return run(store, **chosen)
+
+
+def together(found: Mapping[str, Figures]) -> Figures:
+    """All benchmarks as one object; a ratio is named after its benchmark: `query.winback`."""
+    ratios = {
+        f"{name}.{key}": value
+        for name, figures in found.items()
+        for key, value in _ratios(figures).items()
+    }
+    return {"benchmark": "all", **found, "ratios": ratios}
+
+
+def _ratios(figures: Figures) -> dict[str, float]:
+    ratios = figures["ratios"]
+    assert isinstance(ratios, dict)
+    return ratios
+
+
+# ---- for people --------------------------------------------------------------------------------
+
+
+def show(figures: Figures) -> None:
+    """The figures as tables: what was measured, then the ratios and their limit."""
+    name = str(figures["benchmark"])
+    console = Console()
+    plain = {k: v for k, v in figures.items() if k not in ("benchmark", "ratios")}
+    console.print(f"\n[bold]{name}[/bold]")
+    for key, value in _flat(plain):
+        console.print(f"  {key:<44} {_shown(value):>16}", highlight=False)
+    word, limit = LIMITS[name]
+    table = Table("ratio", "value", f"{word} {limit}")
+    for key, ratio in _ratios(figures).items():
+        kept = ratio <= limit if word == "at most" else ratio >= limit
+        table.add_row(key, f"{ratio:.2f}", "[green]yes[/green]" if kept else "[red]no[/red]")
+    console.print(table)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,133 @@
+"""The benchmarks run, at sizes that say nothing about time, and compare what they claim to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import compile as compiling
+from benchmarks import query, storage
+from benchmarks.__main__ import main, together
+from benchmarks.data import CATALOG, make_store
+from benchmarks.definitions import SHARED_COUNT, definitions
+from benchmarks.query_pairs import PAIRS
+from relo_dsl.catalog import load_catalog
+from relo_dsl.records import Record, check_types, decode_line, parse_record
+from relo_server.demo.data import data_folder
+from relo_server.demo.project import shipped_definitions
+from relo_server.demo.shift import Shift
+from relo_server.demo.store import all_records
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's files with three households."""
+    folder = tmp_path_factory.mktemp("data")
+    for path in data_folder().glob("*.parquet"):
+        if path.stem in ("promotions", "coupons"):
+            continue
+        table = pq.read_table(path)
+        if "household_id" in table.column_names:
+            table = table.filter(pc.field("household_id").isin([1, 8, 13]))
+        pq.write_table(table, folder / path.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few(data: Path) -> list[Record]:
+    return [record for record in all_records(data, Shift(500), 3) if record.kind == "event"]
+
+
+def test_compile_reports_its_ratio() -> None:
+    figures = compiling.run(number=12, rounds=1)
+    assert figures["definitions"] == 12
+    ratios = cast(dict[str, float], figures["ratios"])
+    assert set(ratios) == {"sqlglot"}
+    assert ratios["sqlglot"] > 0
+
+
+def test_the_definitions_differ_and_have_no_mistakes() -> None:
+    files = definitions(250)
+    catalog = load_catalog(shipped_definitions() / "catalog.yaml")
+    workspace = compiling.check_all(files, catalog)
+    assert len(workspace.names) == 250
+    assert len(files) == 250 - SHARED_COUNT + 1
+    assert len({file.text.partition("match")[2] for file in files}) == len(files)
+    assert [file.text for file in definitions(50)] == [file.text for file in files[:47]]
+    lines = sum(len(file.text.splitlines()) for file in files) / 250
+    assert 8 <= lines <= 14
+
+
+def test_query_compares_every_pair(tmp_path: Path) -> None:
+    figures = query.run(tmp_path, events=2_000, devices=100, rounds=1)
+    assert set(cast(dict[str, float], figures["ratios"])) == {pair.name for pair in PAIRS}
+
+
+def test_storage_reports_every_part(tmp_path: Path, data: Path) -> None:
+    figures: dict[str, Any] = storage.run(tmp_path, events=2_000, devices=100, data=data)
+    assert set(figures["ratios"]) == {"demo", "generated"}
+    # Every thousandth event came twice and is stored once.
+    assert figures["generated"]["events"] == 1_998
+    for part in ("demo", "generated"):
+        sizes = figures[part]["bytes_per_event"]
+        assert set(sizes) == {"core", "event_ids", "keeping", "properties", "all", "json_lines"}
+        assert sizes["all"] > 0
+
+
+def test_a_second_run_stores_nothing_again(tmp_path: Path, data: Path, few: list[Record]) -> None:
+    first = storage.demo_figures(tmp_path, data)
+    second = storage.demo_figures(tmp_path, data)
+    assert first["events"] == second["events"] == len(few)
+
+
+def test_lines_are_what_a_load_would_read(few: list[Record]) -> None:
+    catalog = load_catalog(shipped_definitions() / "catalog.yaml")
+    for record in few:
+        read = check_types(parse_record(decode_line(storage.line_of(record))), catalog)
+        assert read == check_types(record, catalog)
+
+
+def test_generated_lines_are_what_a_load_would_read(tmp_path: Path) -> None:
+    engine = make_store(tmp_path, 2_000, 100)
+    try:
+        rows = engine.rows(f"SELECT {storage.GENERATED_LINE}, event_type FROM events")
+    finally:
+        engine.close()
+    kinds: Counter[str] = Counter()
+    for line, kind in rows:
+        record = check_types(parse_record(decode_line(line)), CATALOG)
+        assert record.type == kind
+        assert record.values.keys() <= CATALOG.events[kind].properties.keys()
+        kinds[record.type] += 1
+    assert set(kinds) == set(CATALOG.events)
+    assert len({json.loads(line)["eid"] for line, _ in rows}) == len(rows)
+
+
+def test_the_command_prints_one_object() -> None:
+    done = CliRunner().invoke(main, ["compile", "--json", "--definitions", "10"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout)
+    assert figures["benchmark"] == "compile"
+    assert set(figures["ratios"]) == {"sqlglot"}
+
+
+def test_the_command_prints_tables() -> None:
+    done = CliRunner().invoke(main, ["compile", "--definitions", "10"])
+    assert done.exit_code == 0, done.output
+    assert "at most 2.5" in done.stdout
+    assert "compile …" in done.stderr
+
+
+def test_all_of_them_together_keep_their_ratios_apart() -> None:
+    found: dict[str, dict[str, object]] = {
+        "compile": {"ratios": {"sqlglot": 1.5}},
+        "storage": {"ratios": {"demo": 9.0}},
+    }
+    assert together(found)["ratios"] == {"compile.sqlglot": 1.5, "storage.demo": 9.0}
