@@ -2,8 +2,10 @@
 
 Every table that the text reads must be one we know, must stand in a SELECT of its own, and that
 SELECT must ask, at the top of its WHERE and in the very words of `scope.py`, for the client, for
-nothing after T, and for the consent each record carried. The outermost SELECT must ask for the
-consent in force. Whatever fails here is a defect of the compiler, never of the definition.
+nothing after T or past its retention, and for the consent each record carried. The outermost SELECT
+must ask for the consent in force. No clause, function or alias stands anywhere that the compiler
+does not use: an alias could take a column's name, a function or `IN table` could read unseen.
+Whatever fails here is a defect of the compiler, never of the definition.
 """
 
 from __future__ import annotations
@@ -19,14 +21,61 @@ from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import DIALECT, Parameters
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.sql.scope import Scope
+from relo_dsl.times import subtract_months
 
 #: The tables a segment may read, and the guards each must carry.
 _GUARDS: dict[str, frozenset[str]] = {
-    "events": frozenset({"client", "time", "flags"}),
-    "traits": frozenset({"client", "time", "flags"}),
+    "events": frozenset({"client", "time", "flags", "retention"}),
+    "traits": frozenset({"client", "time", "flags", "retention"}),
     "consent": frozenset({"client", "time"}),
     "lists": frozenset({"client"}),
 }
+#: The clauses of a SELECT and the functions that the compiler uses, as sqlglot calls them.
+_CLAUSES = frozenset({"expressions", "from_", "where", "group", "having", "with_"})
+_FUNCTIONS = frozenset(
+    [
+        "AND",
+        "OR",
+        "IF",
+        "COALESCE",
+        "NULLIF",
+        "GREATEST",
+        "STRUCT",
+        "COUNT",
+        "COUNT_IF",
+        "SUM",
+        "MIN",
+        "MAX",
+        "ARG_MAX",
+        "ARRAY_CONTAINS",
+        "REGEXP_LIKE",
+        "STARTS_WITH",
+        "ENDS_WITH",
+        "STR_POSITION",
+        "countIf",
+        "sumIf",
+        "minIf",
+        "maxIf",
+        "argMaxIf",
+        "uniqExact",
+        "uniqExactIf",
+        "arrayExists",
+        "hasAll",
+        "hasAny",
+        "assumeNotNull",
+        "isNotNull",
+        "bitAnd",
+        "bitShiftLeft",
+        "divideDecimal",
+        "toDecimal256",
+        "toInt128",
+        "toUnixTimestamp64Milli",
+        "lowerUTF8",
+        "replaceAll",
+        "tupleElement",
+    ]
+)
+_ALIAS = re.compile(r"x[0-9]+")
 
 
 class ScopeError(Exception):
@@ -42,9 +91,55 @@ def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
     scope = Scope(plan, now, Parameters())
     _prove_values(query, scope)
     named = _prove_names(tree, scope)
-    for table in tree.find_all(exp.Table):
-        _prove_table(table, named, query)
+    facts = _Facts(query, plan, now)
+    for node in tree.walk():
+        _prove_shape(node)
+        if isinstance(node, exp.Table):
+            _prove_table(node, named, facts)
     _prove_consent(tree, plan, now)
+
+
+class _Facts:
+    """What the guards of tables are compared with."""
+
+    def __init__(self, query: SqlQuery, plan: ScopedPlan, now: int) -> None:
+        self.query = query
+        self.months = plan.plan.retention_months
+        longer = plan.plan.extended_months
+        self.oldest = None if self.months is None else subtract_months(now, self.months)
+        self.oldest_longer = None if longer is None else subtract_months(now, longer)
+
+    def value(self, operand: exp.Expr) -> str:
+        """What a placeholder carries; empty, older than anything, where it is none."""
+        if not isinstance(operand, exp.Placeholder):
+            return ""
+        return str(self.query.params.get(operand.name, ""))
+
+
+def _travelling(instant: int) -> str:
+    params = Parameters()
+    params.time(instant, "t")
+    return str(params.values["t"])
+
+
+def _prove_shape(node: exp.Expr) -> None:
+    """Only what the compiler writes: nothing else could be judged here."""
+    match node:
+        case exp.Select():
+            extra = {name for name, value in node.args.items() if value} - _CLAUSES
+            if extra:
+                raise ScopeError(f"unexpected clause {', '.join(sorted(extra))}")
+        case exp.Func():
+            given = isinstance(node, exp.Anonymous | exp.AnonymousAggFunc)
+            name = node.name if given else node.sql_name()
+            if name not in _FUNCTIONS:
+                raise ScopeError(f"unexpected function {name}")
+        case exp.Alias():
+            if not _ALIAS.fullmatch(node.alias):
+                raise ScopeError(f"unexpected alias {node.alias}")
+        case exp.In():
+            if node.args.get("field") or node.args.get("unnest"):
+                raise ScopeError("IN reads something that is no SELECT")
 
 
 def _prove_values(query: SqlQuery, scope: Scope) -> None:
@@ -72,7 +167,7 @@ def _prove_names(tree: exp.Select, scope: Scope) -> set[str]:
     return set(named)
 
 
-def _prove_table(table: exp.Table, named: set[str], query: SqlQuery) -> None:
+def _prove_table(table: exp.Table, named: set[str], facts: _Facts) -> None:
     if table.db or table.catalog or not isinstance(table.this, exp.Identifier):
         raise ScopeError(f"unexpected source {table.sql(dialect=DIALECT)}")
     if table.name in named:
@@ -81,9 +176,12 @@ def _prove_table(table: exp.Table, named: set[str], query: SqlQuery) -> None:
     if wanted is None:
         raise ScopeError(f"unexpected table {table.name}")
     select = table.parent_select
-    if select is None or select.args.get("joins") or not isinstance(table.parent, exp.From):
+    if select is None or not isinstance(table.parent, exp.From):
         raise ScopeError(f"the table {table.name} does not stand alone in its SELECT")
-    found = {_guard_of(part, query) for part in _conjuncts(select)}
+    parts = list(_conjuncts(select))
+    found = {_guard_of(part, facts.query) for part in parts}
+    if _is_retained(parts, facts):
+        found.add("retention")
     missing = wanted - found
     if missing:
         raise ScopeError(f"the table {table.name} is read without: {', '.join(sorted(missing))}")
@@ -114,6 +212,32 @@ def _guard_of(part: exp.Expr, query: SqlQuery) -> str | None:
             if part == _parsed(f"time <= {{{part.expression.name}: DateTime64(3, 'UTC')}}"):
                 return "time" if str(ends) <= str(limit) else None
     return None
+
+
+def _is_retained(parts: list[exp.Expr], facts: _Facts) -> bool:
+    """Whether the conjuncts keep out what is past its retention."""
+    if facts.oldest is None or _starts_at(parts, facts.oldest, facts):
+        return True
+    kept_longer = any(
+        isinstance(part, exp.GT)
+        and part.this == _parsed("retain_months")
+        and facts.value(part.expression) == str(facts.months)
+        for part in parts
+    )
+    granted = any(part == _parsed("device IN (SELECT device FROM extended)") for part in parts)
+    within = facts.oldest_longer is None or _starts_at(parts, facts.oldest_longer, facts)
+    return kept_longer and granted and within
+
+
+def _starts_at(parts: list[exp.Expr], oldest: int, facts: _Facts) -> bool:
+    """Whether a conjunct lets nothing before `oldest` (epoch milliseconds) pass."""
+    for part in parts:
+        # Texts of times compare as times do; `time > x` starts a millisecond later.
+        if isinstance(part, exp.GTE | exp.GT) and part.this == _parsed("time"):
+            limit = oldest if isinstance(part, exp.GTE) else oldest - 1
+            if facts.value(part.expression) >= _travelling(limit):
+                return True
+    return False
 
 
 @lru_cache(maxsize=4096)
