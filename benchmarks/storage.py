@@ -69,26 +69,26 @@ def run(
         "benchmark": "storage",
         "demo": demo,
         "generated": {"devices": devices, **generated},
-        "ratios": {
-            "demo": demo["times_smaller"],
-            "generated": generated["times_smaller"],
-        },
+        "ratios": {"demo": demo["over_json_lines"], "generated": generated["over_json_lines"]},
     }
 
 
 def demo_figures(folder: Path, data: Path | None = None) -> dict[str, object]:
     """The figures of the demo's data, or of other files of the same shape."""
     data, shift = data or data_folder(), Shift.ending_in_week_of(int(time.time() * 1000))
+    # What the lines came to, written when all are stored: a later run need not load again.
+    measured = folder / "json_lines_bytes"
     engine = Engine.embedded(folder)
     try:
         engine.migrate()
-        sizes: list[int] = []
-        records = _measured(all_records(data, shift, CLIENT), sizes)
-        # Loaded again, all are duplicates: the lines are counted anew, the store stays as it is.
-        catalog = load_catalog(shipped_definitions() / "catalog.yaml")
-        load_records(engine, records, catalog=catalog, key=bytes(32))
-        engine.command("OPTIMIZE TABLE events FINAL")
-        return figures(engine, sum(sizes))
+        if not measured.exists():
+            sizes: list[int] = []
+            records = _measured(all_records(data, shift, CLIENT), sizes)
+            catalog = load_catalog(shipped_definitions() / "catalog.yaml")
+            load_records(engine, records, catalog=catalog, key=bytes(32))
+            engine.command("OPTIMIZE TABLE events FINAL")
+            measured.write_text(str(sum(sizes)), encoding="utf-8")
+        return figures(engine, int(measured.read_text(encoding="utf-8")))
     finally:
         engine.close()
 
@@ -148,6 +148,7 @@ def figures(engine: Engine, raw: int) -> dict[str, object]:
         "events": int(count),
         "bytes_per_event": {name: round(size, 2) for name, size in parts.items()}
         | {"all": round(total / count, 2), "json_lines": round(raw / count, 2)},
+        "over_json_lines": round(total / raw, 4),
         "times_smaller": round(raw / total, 2),
         "columns": {name: round(size, 2) for name, size in columns.items() if size >= 0.005},
     }
