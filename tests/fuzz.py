@@ -15,7 +15,7 @@ from pathlib import Path
 from relo_dsl.engine import Engine
 from tests.differential.collect import collect
 from tests.differential.minimal import minimise, write
-from tests.differential.runner import Mismatch, Tally, compare, keep_everything
+from tests.differential.runner import Mismatch, Tally, compare, everything_kept
 
 _BATCH = 150
 
@@ -34,9 +34,9 @@ def main() -> int:
         Engine.embedded(Path(folder)) as engine,
     ):
         engine.migrate()
-        keep_everything(engine)
         tally = Tally()
-        failed = _run(engine, tally, start, options)
+        with everything_kept(engine):
+            failed = _run(engine, tally, start, options)
     print(f"{tally.cases} definitions, {tally.checks} answers compared, {failed} differences")
     return 1 if failed else 0
 

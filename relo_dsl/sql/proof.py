@@ -1,7 +1,7 @@
 """The finished SQL is read again and proved scoped, whatever wrote it.
 
 Every table that the text reads must be one we know, must stand in a SELECT of its own, and that
-SELECT must ask, at the top of its WHERE and in the very words of `scope.py`, for the client, for
+SELECT must ask, at the top of its WHERE and in the words that stand here, for the client, for
 nothing after T or past its retention, and for the consent each record carried. The outermost SELECT
 must ask for the consent in force. No clause, function or alias stands anywhere that the compiler
 does not use: an alias could take a column's name, a function or `IN table` could read unseen.
@@ -16,11 +16,11 @@ from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import ParseError
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import DIALECT, Parameters
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.sql.scope import Scope
 from relo_dsl.times import subtract_months
 
 #: The tables a segment may read, and the guards each must carry.
@@ -33,48 +33,27 @@ _GUARDS: dict[str, frozenset[str]] = {
 #: The clauses of a SELECT and the functions that the compiler uses, as sqlglot calls them.
 _CLAUSES = frozenset({"expressions", "from_", "where", "group", "having", "with_"})
 _FUNCTIONS = frozenset(
-    [
-        "AND",
-        "OR",
-        "IF",
-        "COALESCE",
-        "NULLIF",
-        "GREATEST",
-        "STRUCT",
-        "COUNT",
-        "COUNT_IF",
-        "SUM",
-        "MIN",
-        "MAX",
-        "ARG_MAX",
-        "ARRAY_CONTAINS",
-        "REGEXP_LIKE",
-        "STARTS_WITH",
-        "ENDS_WITH",
-        "STR_POSITION",
-        "countIf",
-        "sumIf",
-        "minIf",
-        "maxIf",
-        "argMaxIf",
-        "uniqExact",
-        "uniqExactIf",
-        "arrayExists",
-        "hasAll",
-        "hasAny",
-        "assumeNotNull",
-        "isNotNull",
-        "bitAnd",
-        "bitShiftLeft",
-        "divideDecimal",
-        "toDecimal256",
-        "toInt128",
-        "toUnixTimestamp64Milli",
-        "lowerUTF8",
-        "replaceAll",
-        "tupleElement",
-    ]
+    name
+    for line in (
+        "AND OR IF COALESCE NULLIF GREATEST STRUCT COUNT COUNT_IF SUM MIN MAX ARG_MAX",
+        "ARRAY_CONTAINS REGEXP_LIKE STARTS_WITH ENDS_WITH STR_POSITION",
+        "countIf sumIf minIf maxIf argMaxIf uniqExact uniqExactIf",
+        "arrayExists hasAll hasAny assumeNotNull isNotNull bitAnd bitShiftLeft divideDecimal",
+        "toDecimal256 toInt128 toUnixTimestamp64Milli lowerUTF8 replaceAll tupleElement",
+    )
+    for name in line.split()
 )
+_OF_CONSENT = (
+    "SELECT device FROM consent "
+    "WHERE client_id = {{client: UInt32}} AND time <= {{t: DateTime64(3, 'UTC')}} GROUP BY device "
+    "HAVING tupleElement(max(tuple(time, bitAnd(flags, {0}) <> {0})), 2) = {1}"
+)
+#: What the names in the guards must stand for: devices by the latest of their consent at T.
+_NAMED: dict[str, str] = {
+    "withheld": _OF_CONSENT.format("{mask: UInt8}", 1),
+    "consented": _OF_CONSENT.format("{mask: UInt8}", 0),
+    "extended": _OF_CONSENT.format("64", 0),
+}
 _ALIAS = re.compile(r"x[0-9]+")
 
 
@@ -84,19 +63,21 @@ class ScopeError(Exception):
 
 def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
     """Raises ScopeError unless every table is bound to client, T and consent."""
-    statements = sqlglot.parse(query.text, dialect=DIALECT)
+    try:
+        statements = sqlglot.parse(query.text, dialect=DIALECT)
+    except ParseError as error:
+        raise ScopeError("this cannot be read") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
         raise ScopeError("expected exactly one SELECT")
     tree = statements[0]
-    scope = Scope(plan, now, Parameters())
-    _prove_values(query, scope)
-    named = _prove_names(tree, scope)
     facts = _Facts(query, plan, now)
+    _prove_values(facts)
+    named = _prove_names(tree)
     for node in tree.walk():
         _prove_shape(node)
         if isinstance(node, exp.Table):
             _prove_table(node, named, facts)
-    _prove_consent(tree, plan, now)
+    _prove_consent(tree, plan)
 
 
 class _Facts:
@@ -104,6 +85,8 @@ class _Facts:
 
     def __init__(self, query: SqlQuery, plan: ScopedPlan, now: int) -> None:
         self.query = query
+        self.plan = plan
+        self.now = now
         self.months = plan.plan.retention_months
         longer = plan.plan.extended_months
         self.oldest = None if self.months is None else subtract_months(now, self.months)
@@ -138,27 +121,28 @@ def _prove_shape(node: exp.Expr) -> None:
             if not _ALIAS.fullmatch(node.alias):
                 raise ScopeError(f"unexpected alias {node.alias}")
         case exp.In():
-            if node.args.get("field") or node.args.get("unnest"):
+            # `IN (name)` is `IN name`, and that reads a table.
+            values = all(isinstance(v, exp.Placeholder | exp.Boolean) for v in node.expressions)
+            if not values or node.args.get("field") or node.args.get("unnest"):
                 raise ScopeError("IN reads something that is no SELECT")
 
 
-def _prove_values(query: SqlQuery, scope: Scope) -> None:
+def _prove_values(facts: _Facts) -> None:
     """The client, the mask and T travel under their own names with their own values."""
-    for guard in (scope.client_guard(), scope.flags_guard(), scope.time_guard()):
-        for placeholder in guard.find_all(exp.Placeholder):
-            name, value = placeholder.name, scope.params.values[placeholder.name]
-            if query.params.get(name) != value:
-                found = query.params.get(name)
-                raise ScopeError(f"the parameter {name} is {found!r}, not {value!r}")
+    plan = facts.plan
+    wanted = {"client": plan.client, "mask": plan.mask, "t": _travelling(facts.now)}
+    for name, value in wanted.items():
+        found = facts.query.params.get(name)
+        if found != value:
+            raise ScopeError(f"the parameter {name} is {found!r}, not {value!r}")
 
 
-def _prove_names(tree: exp.Select, scope: Scope) -> set[str]:
+def _prove_names(tree: exp.Select) -> set[str]:
     """The names that WITH gives: the consent in force is what it must be, no name hides a table."""
     named = {cte.alias: cte for cte in tree.find_all(exp.CTE)}
-    known = scope.named()
     for name, cte in named.items():
-        if name in known:
-            if cte.this != _reparsed(known[name]):
+        if name in _NAMED:
+            if cte.this != _parsed(_NAMED[name]):
                 raise ScopeError(f"`{name}` is not what it should be")
         elif not re.fullmatch(r"reference_[0-9]+", name):
             raise ScopeError(f"unexpected name {name}")
@@ -245,19 +229,18 @@ def _parsed(text: str) -> exp.Expr:
     return sqlglot.parse_one(text, dialect=DIALECT)
 
 
-def _prove_consent(tree: exp.Select, plan: ScopedPlan, now: int) -> None:
-    scope = Scope(plan, now, Parameters())
+def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:
+    """The outermost SELECT keeps those who consent; or counts, no more, those who do not."""
     where = tree.args.get("where")
-    if where is None:
-        raise ScopeError("the result is not asked for consent")
-    found = where.this
-    if found == _reparsed(scope.consent_guard()):
+    if plan.plan.default_flags & plan.mask == plan.mask:
+        kept = "NOT (device IN (SELECT device FROM withheld))"
+        held_back = "device IN (SELECT device FROM withheld)"
+    else:
+        kept = "device IN (SELECT device FROM consented)"
+        held_back = "NOT (device IN (SELECT device FROM consented))"
+    if where is not None and where.this == _parsed(kept):
         return
     counts = all(isinstance(item, exp.Count) for item in tree.expressions)
-    if counts and found == _reparsed(scope.withheld_guard()):
+    if counts and where is not None and where.this == _parsed(held_back):
         return
     raise ScopeError("the result is not asked for the consent in force")
-
-
-def _reparsed(guard: exp.Expr) -> exp.Expr:
-    return _parsed(guard.sql(dialect=DIALECT))

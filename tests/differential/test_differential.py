@@ -9,7 +9,7 @@ import pytest
 from relo_dsl.engine import Engine
 from tests.differential.collect import collect
 from tests.differential.minimal import minimise, write
-from tests.differential.runner import Tally, compare, keep_everything
+from tests.differential.runner import Tally, compare, everything_kept
 
 #: Cases of the fixed run: what fits into about a minute on two cores.
 _CASES = 450
@@ -17,12 +17,12 @@ _CASES = 450
 
 @pytest.mark.differential
 def test_sql_agrees_with_the_evaluator(engine: Engine, tmp_path: Path) -> None:
-    keep_everything(engine)
     cases, rejected = collect(_CASES, 2026)
     tally = Tally()
-    for found in compare(engine, cases, tally):
-        small = minimise(found, lambda cases: compare(engine, cases, Tally()))
-        pytest.fail(write(small, tmp_path / "case"), pytrace=False)
+    with everything_kept(engine):
+        for found in compare(engine, cases, tally):
+            small = minimise(found, lambda cases: compare(engine, cases, Tally()))
+            pytest.fail(write(small, tmp_path / "case"), pytrace=False)
     assert tally.checks > 1.1 * len(cases)
     # The cases are about something: most are valid, and many devices are members, many are not.
     assert len(cases) > 0.7 * _CASES, rejected
