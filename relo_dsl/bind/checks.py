@@ -23,6 +23,7 @@ from relo_dsl.terms import (
     Measure,
     Not,
     Op,
+    Or,
     Selection,
     Window,
 )
@@ -31,7 +32,13 @@ from relo_dsl.times import UNITS
 
 def check_operands(op: str, operands: list[tuple[Span, Condition]], found: Diagnostics) -> None:
     """Reports an `and` that can never hold and an `or` that always does, at the second operand."""
-    normal = [(span, normalise(condition)) for span, condition in operands]
+    # Chains inside are left alone: they were checked themselves, and comparing them would cost
+    # the square of their size.
+    normal = [
+        (span, normalise(condition))
+        for span, condition in operands
+        if not isinstance(_inside(condition), And | Or)
+    ]
     for index, (span, second) in enumerate(normal):
         for first_span, first in normal[:index]:
             pair = (first, second) if op == "and" else (_negated(first), _negated(second))
@@ -75,6 +82,12 @@ def _count_decides(op: Op, value: Decimal) -> bool | None:
     if op == "=" and value != int(value):
         return False
     return None
+
+
+def _inside(condition: Condition) -> Condition:
+    while isinstance(condition, Not):
+        condition = condition.operand
+    return condition
 
 
 def _negated(condition: Condition) -> Condition:

@@ -1,19 +1,20 @@
-"""Conditions as sets of devices.
+"""Conditions as queries for devices.
 
-Every condition is a set or the complement of one, and stays so until it has to be listed: `no
-purchase within 30d` is the complement of a scan of purchases, and next to something positive it
-costs that scan only. The universe is read where nothing else bounds the answer.
+A condition either lists its devices, or is a test of a device (`device IN …`). Only what bounds the
+answer from inside is listed: one scan of the events, or a union of such; everything that stands
+beside it in an `and` becomes a test, negations too, so that `a and no b` reads a's events and b's.
+Where nothing bounds the answer (`no purchase within 30d` alone) the universe is listed and tested.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from relo_dsl.catalog import PropertyType
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import (
     DIALECT,
@@ -21,18 +22,17 @@ from relo_dsl.sql.build import (
     all_of,
     any_of,
     call,
-    column,
     is_in,
-    negated,
     select,
     subquery,
     union,
 )
-from relo_dsl.sql.predicates import PredicateSql, Source, holds_when_absent
+from relo_dsl.sql.predicates import holds_when_absent
 from relo_dsl.sql.proof import prove
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.sql.scans import Scan, event_types, holds_without_events
 from relo_dsl.sql.scope import Scope, device
+from relo_dsl.sql.traits import trait_query
 from relo_dsl.terms import (
     Always,
     And,
@@ -42,34 +42,15 @@ from relo_dsl.terms import (
     InList,
     Not,
     Or,
-    Predicate,
-    Property,
     Reference,
     Trait,
     properties_of,
 )
 
-_TRAIT_COLUMNS: dict[PropertyType, str] = {
-    PropertyType.STRING: "v_string",
-    PropertyType.NUMBER: "v_number",
-    PropertyType.BOOLEAN: "v_boolean",
-    PropertyType.TIME: "v_time",
-    PropertyType.STRINGS: "v_strings",
-    PropertyType.NUMBERS: "v_numbers",
-}
-
-
-@dataclass(frozen=True)
-class DeviceSet:
-    """Devices, or (complement) all others of the universe.
-
-    `parts` are queries whose devices together make the set; `bounded` says that all of them lie in
-    the universe. A scan keeps itself apart so that tests can be added to it.
-    """
-
-    parts: tuple[exp.Query | Scan, ...]
-    complement: bool = False
-    bounded: bool = True
+#: Unions inside unions are listed so deep and no deeper: engines read nested queries badly.
+_MAX_DEPTH = 4
+_FRAMES = 20_000
+Listing = list[Scan | exp.Query]
 
 
 @dataclass
@@ -83,121 +64,81 @@ class Lowering:
     def devices(self, condition: Condition) -> exp.Query:
         """The devices of the universe for which the condition holds, each once."""
         for reference in _used_twice(condition):
-            self._name(reference)
-        return self._universal(self._set(condition))
+            name = f"reference_{len(self.ctes) + 1}"
+            self.ctes.append(_cte(name, self._devices(reference.condition)))
+            self.shared[reference.digest] = name
+        return self._devices(condition)
 
-    def _universal(self, found: DeviceSet) -> exp.Query:
-        """The devices of a set, listed; the universe is read where the set leaves it open."""
-        if not found.complement and found.bounded:
-            return self._listed(found)
-        test = self._among(found)
-        everyone = self.scope.universe()
-        return everyone if test is None else select([device()], subquery(everyone), [test])
+    def _devices(self, condition: Condition) -> exp.Query:
+        listing = self._listing(condition, 0)
+        if listing is None:
+            everyone = subquery(self.scope.universe())
+            return select([device()], everyone, [self._test(condition)])
+        if not listing:
+            return select([device()], subquery(self.scope.universe()), [exp.false()])
+        return union([_query_of(part) for part in listing])
 
-    # ---- sets ----------------------------------------------------------------------------------
+    # ---- listings ------------------------------------------------------------------------------
 
-    def _set(self, condition: Condition) -> DeviceSet:
-        if isinstance(condition, Reference) and condition.digest in self.shared:
-            return self._referred(condition)
+    def _listing(self, condition: Condition, depth: int) -> Listing | None:
+        """Queries whose devices together are those of the condition; None if nothing bounds it."""
         types = event_types(condition, self.shared)
         if types is not None:
-            return self._scan(condition, types)
+            scan = Scan(self.scope, condition, types)
+            return None if holds_without_events(condition) else [scan]
         match condition:
             case And(operands):
-                return self._all(operands)
+                return self._narrowest(operands, depth)
             case Or(operands):
-                return self._any(operands)
-            case Not(operand):
-                inner = self._set(operand)
-                return DeviceSet(inner.parts, not inner.complement, inner.bounded)
+                return self._together(operands, depth)
+            case Not(And(operands)):
+                return self._together([_not(operand) for operand in operands], depth)
+            case Not(Or(operands)):
+                return self._narrowest([_not(operand) for operand in operands], depth)
+            case Not(Not(operand)):
+                return self._listing(operand, depth)
             case Trait(predicate):
-                return self._traits(predicate)
-            case InList(name):
-                return DeviceSet((self.scope.listed(name),), bounded=False)
-            case Reference(_, inner_condition):
-                return self._set(inner_condition)
-            case Always(value):
-                return DeviceSet((), complement=value)
-            case Comparison():  # no measure at all: decided before any event is read
-                return DeviceSet((), complement=holds_without_events(condition))
-            case Did():
-                raise AssertionError("a Did is a scan")
+                if not properties_of(predicate) or holds_when_absent(predicate):
+                    return None
+                return [trait_query(predicate, self.scope)]
+            case Reference(_, inner):
+                if condition.digest in self.shared:
+                    return [self._named(condition)]
+                return self._listing(inner, depth)
+            case Always(False):
+                return []
+            case _:
+                # Lists can hold devices outside the universe: they are tests, never listings.
+                return None
 
-    def _scan(self, condition: Condition, types: tuple[str, ...]) -> DeviceSet:
-        if holds_without_events(condition):
-            positive: Condition = (
-                condition.operand if isinstance(condition, Not) else Not(condition)
-            )
-            return DeviceSet((Scan(self.scope, positive, types),), complement=True)
-        return DeviceSet((Scan(self.scope, condition, types),))
+    def _narrowest(self, operands: Sequence[Condition], depth: int) -> Listing | None:
+        """One operand listed, all others as tests of its devices."""
+        merged = self._merged(operands, And)
+        for index in sorted(range(len(merged)), key=lambda i: self._preference(merged[i])):
+            listing = self._listing(merged[index], depth)
+            if listing is None:
+                continue
+            tests = [self._test(other) for i, other in enumerate(merged) if i != index]
+            return [_narrowed(listing, tests)] if listing and tests else listing
+        return None
 
-    def _all(self, operands: Sequence[Condition]) -> DeviceSet:
-        sets = [self._set(operand) for operand in self._merged(operands, And)]
-        anchors = [s for s in sets if not s.complement and len(s.parts) == 1]
-        anchors.sort(key=_as_anchor)
-        if anchors:
-            anchor = anchors[0]
-            others = [
-                test for s in sets if s is not anchor and (test := self._among(s)) is not None
-            ]
-            bounded = anchor.bounded or any(s.bounded and not s.complement for s in sets)
-            return DeviceSet((self._narrowed(anchor.parts[0], others),), bounded=bounded)
-        positive = [s for s in sets if not s.complement]
-        if positive:
-            listed = self._listed(positive[0])
-            others = [
-                test for s in sets if s is not positive[0] and (test := self._among(s)) is not None
-            ]
-            narrowed = select([device()], subquery(listed), others)
-            return DeviceSet((narrowed,), bounded=any(s.bounded for s in positive))
-        # Only complements: not a and not b is not (a or b).
-        parts = tuple(part for s in sets for part in s.parts)
-        return DeviceSet(parts, complement=True, bounded=all(s.bounded for s in sets))
+    def _together(self, operands: Sequence[Condition], depth: int) -> Listing | None:
+        if depth >= _MAX_DEPTH:
+            return None
+        parts: Listing = []
+        for operand in self._merged(operands, Or):
+            listing = self._listing(operand, depth + 1)
+            if listing is None:
+                return None
+            parts.extend(listing)
+        return parts
 
-    def _any(self, operands: Sequence[Condition]) -> DeviceSet:
-        sets = [self._set(operand) for operand in self._merged(operands, Or)]
-        positive = [s for s in sets if not s.complement]
-        if len(positive) == len(sets):
-            parts = tuple(part for s in sets for part in s.parts)
-            return DeviceSet(parts, bounded=all(s.bounded for s in sets))
-        # not a or b is not (a and not b): the complement stays one.
-        flipped = [DeviceSet(s.parts, not s.complement, s.bounded) for s in sets]
-        first = next(s for s in flipped if not s.complement)
-        others = [test for s in flipped if s is not first and (test := self._among(s)) is not None]
-        bounded = any(s.bounded and not s.complement for s in flipped)
-        inside: exp.Query | Scan
-        if len(first.parts) == 1:
-            inside = self._narrowed(first.parts[0], others)
-        else:
-            inside = select([device()], subquery(self._listed(first)), others)
-        return DeviceSet((inside,), complement=True, bounded=bounded)
-
-    def _narrowed(self, part: exp.Query | Scan, tests: list[exp.Expr]) -> exp.Query | Scan:
-        if not tests:
-            return part
-        if isinstance(part, Scan):
-            return part.query(tests)
-        return select([device()], subquery(part), tests)
-
-    def _listed(self, devices: DeviceSet) -> exp.Query:
-        queries = [part.query() if isinstance(part, Scan) else part for part in devices.parts]
-        if not queries:
-            return select([device()], subquery(self.scope.universe()), [exp.false()])
-        return union(queries)
-
-    def _among(self, devices: DeviceSet) -> exp.Expr | None:
-        """The test that a device lies in the set; None where every device passes."""
-        if not devices.parts:
-            return None if devices.complement else exp.false()
-        tests = [
-            is_in(
-                device(),
-                part.query(once=False) if isinstance(part, Scan) else part,
-                negate=devices.complement,
-            )
-            for part in devices.parts
-        ]
-        return all_of(tests) if devices.complement else any_of(tests)
+    def _preference(self, condition: Condition) -> int:
+        """Which operand to list: a scan that filters its rows before one that takes them all."""
+        types = event_types(condition, self.shared)
+        if types is not None:
+            return 0 if Scan(self.scope, condition, types).filters_rows else 1
+        return 2 if isinstance(condition, Trait | Reference) else 3
 
     def _merged(self, operands: Sequence[Condition], kind: type) -> list[Condition]:
         """Operands over the same event types joined into one, which one scan then answers."""
@@ -219,73 +160,72 @@ class Lowering:
         joined = [g[0] if len(g) == 1 else kind(tuple(g)) for g in found]
         return [*others, *joined]
 
-    # ---- traits and references -----------------------------------------------------------------
+    # ---- tests ---------------------------------------------------------------------------------
 
-    def _traits(self, predicate: Predicate) -> DeviceSet:
-        if not properties_of(predicate):
-            return DeviceSet((), complement=holds_when_absent(predicate))
-        absent = holds_when_absent(predicate)
-        names = tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
-        source = _trait_source(names, self.scope.params)
-        test = PredicateSql(source, self.scope.params).render(predicate)
-        if absent:
-            test = negated(call("ifNull", test, exp.Literal.number(0)))
-        return DeviceSet((self.scope.traits(names, [test]),), complement=absent)
+    def _test(self, condition: Condition) -> exp.Expr:
+        """The condition as a test of a device of the universe, never NULL."""
+        types = event_types(condition, self.shared)
+        if types is not None:
+            return self._scan_test(condition, types)
+        match condition:
+            case And(operands):
+                return all_of([self._test(operand) for operand in self._merged(operands, And)])
+            case Or(operands):
+                return any_of([self._test(operand) for operand in self._merged(operands, Or)])
+            case Not(operand):
+                return _opposite(self._test(operand))
+            case Trait(predicate):
+                absent = holds_when_absent(predicate)
+                if not properties_of(predicate):
+                    return exp.true() if absent else exp.false()
+                return is_in(device(), trait_query(predicate, self.scope), negate=absent)
+            case InList(name):
+                return is_in(device(), self.scope.listed(name))
+            case Reference(_, inner):
+                if condition.digest in self.shared:
+                    return is_in(device(), self._named(condition))
+                return self._test(inner)
+            case Always(value):
+                return exp.true() if value else exp.false()
+            case Comparison():  # no measure at all: decided before any event is read
+                return exp.true() if holds_without_events(condition) else exp.false()
+            case Did():
+                raise AssertionError("a Did is a scan")
 
-    def _name(self, reference: Reference) -> None:
-        """Gives a reference that is used twice a name, so that its text stands once."""
-        query = self._universal(self._set(reference.condition))
-        name = f"reference_{len(self.ctes) + 1}"
-        self.ctes.append(_cte(name, query))
-        self.shared[reference.digest] = name
+    def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:
+        if not holds_without_events(condition):
+            return is_in(device(), Scan(self.scope, condition, types).query(once=False))
+        others = Scan(self.scope, _not(condition), types)
+        return is_in(device(), others.query(once=False), negate=True)
 
-    def _referred(self, reference: Reference) -> DeviceSet:
-        name = self.shared[reference.digest]
-        table = exp.Table(this=exp.Identifier(this=name, quoted=False))
-        return DeviceSet((select([device()], table),))
+    def _named(self, reference: Reference) -> exp.Select:
+        name = exp.Identifier(this=self.shared[reference.digest], quoted=False)
+        return select([device()], exp.Table(this=name))
 
 
-def _as_anchor(devices: DeviceSet) -> tuple[bool, bool, bool]:
-    """Smallest first: the set that others are looked up for, best a scan that filters its rows."""
-    part = devices.parts[0]
-    filters = isinstance(part, Scan) and part.filters_rows
-    return not devices.bounded, not isinstance(part, Scan), not filters
+def _query_of(part: Scan | exp.Query) -> exp.Query:
+    return part.query() if isinstance(part, Scan) else part
+
+
+def _narrowed(listing: Listing, tests: list[exp.Expr]) -> exp.Query:
+    """The devices of a listing that pass the tests, which stand once."""
+    if len(listing) == 1 and isinstance(listing[0], Scan):
+        return listing[0].query(tests)
+    together = union([_query_of(part) for part in listing])
+    return select([device()], subquery(together), tests)
+
+
+def _not(condition: Condition) -> Condition:
+    return condition.operand if isinstance(condition, Not) else Not(condition)
+
+
+def _opposite(test: exp.Expr) -> exp.Expr:
+    return test.this if isinstance(test, exp.Not) else exp.Not(this=exp.Paren(this=test))
 
 
 def _cte(name: str, query: exp.Query) -> exp.CTE:
     alias = exp.TableAlias(this=exp.Identifier(this=name, quoted=False))
     return exp.CTE(this=query, alias=alias)
-
-
-def _trait_source(names: tuple[str, ...], params: Parameters) -> Source:
-    """Traits as the value of the latest identify that set them.
-
-    `argMax` skips NULLs, so a null that came last is found by a second one, over presence. Both
-    order by one number made of time and tie, which is far faster than a pair.
-    """
-
-    def latest(what: exp.Expr, prop: Property) -> exp.Expr:
-        millis = call("toInt128", call("toUnixTimestamp64Milli", column("time")))
-        shifted = call("bitShiftLeft", millis, exp.Literal.number(64))
-        order = exp.Add(this=shifted, expression=column("tie"))
-        if len(names) == 1:
-            return call("argMax", what, order)
-        of_name = exp.EQ(this=column("name"), expression=params.string(prop.name))
-        return call("argMaxIf", what, order, of_name)
-
-    def present(prop: Property) -> exp.Expr:
-        held: exp.Expr = column("present")
-        if not prop.is_array:
-            held = call("isNotNull", column(_TRAIT_COLUMNS[prop.type]))
-        return exp.EQ(this=latest(held, prop), expression=exp.Literal.number(1))
-
-    def value(prop: Property) -> exp.Expr:
-        stored = column(_TRAIT_COLUMNS[prop.type])
-        if prop.is_array:
-            return latest(stored, prop)
-        return call("if", present(prop), latest(call("assumeNotNull", stored), prop), exp.Null())
-
-    return Source(value, present)
 
 
 def _used_twice(condition: Condition) -> list[Reference]:
@@ -329,6 +269,8 @@ def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
 def _query(
     plan: ScopedPlan, now: int, what: exp.Expr, guard: Callable[[Scope], exp.Expr]
 ) -> SqlQuery:
+    # Printing and reading SQL recurses: 200 levels of parentheses are a few thousand Python frames.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     scope = Scope(plan, now, Parameters())
     lowering = Lowering(scope)
     found = lowering.devices(plan.plan.condition)
@@ -337,6 +279,7 @@ def _query(
     used |= {table.name for cte in lowering.ctes for table in cte.find_all(exp.Table)}
     consents = [_cte(name, named) for name, named in scope.named().items() if name in used]
     query.set("with_", exp.With(expressions=[*consents, *lowering.ctes]))
-    compiled = SqlQuery(query.sql(dialect=DIALECT), dict(scope.params.values))
+    text = query.sql(dialect=DIALECT, copy=False)
+    compiled = SqlQuery(text, dict(scope.params.values))
     prove(compiled, plan, now)
     return compiled

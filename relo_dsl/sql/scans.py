@@ -187,11 +187,11 @@ class Scan:
         window = Window(None if after is None else At(after), At(until))
         shared = [self._sql.render(part) for part in _ordered(self._shared)]
         remaining = self._remaining
-        where = [*shared, *([any_of(remaining)] if remaining else []), *extra]
+        where = [*shared, *([any_of(remaining)] if remaining else [])]
         # Rows that pass WHERE are an event of one of these: nothing is left to ask of the device.
         having = None if _is_any_event(self.condition) else self._test(self.condition)
         tests = [] if having is None else [having]
-        return self.scope.events(self.types, window, where, tests, once=once)
+        return self.scope.events(self.types, window, where, tests, devices=extra, once=once)
 
     @property
     def filters_rows(self) -> bool:

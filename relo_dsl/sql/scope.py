@@ -7,6 +7,7 @@ compiler can name a table, and `proof.py` checks the finished text for exactly t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -159,11 +160,13 @@ class Scope:
         where: list[exp.Expr],
         having: list[exp.Expr],
         *,
+        devices: Sequence[exp.Expr] = (),
         once: bool = True,
     ) -> exp.Select:
         """Devices with events of these types (none: any) in the window that pass `where`.
 
-        Each device `once`, or, where that does not matter, as often as it comes.
+        `devices` are tests of the device itself. Each device `once`, or, where that does not
+        matter, as often as it comes.
         """
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
@@ -176,7 +179,8 @@ class Scope:
         else:
             guards.append(self.time_guard())
         guards.append(self.flags_guard())
-        return self._kept("events", guards, where, after, having, once=once or bool(having))
+        once = once or bool(having)
+        return self._kept("events", guards, where, after, having, devices=devices, once=once)
 
     def traits(
         self, names: tuple[str, ...], having: list[exp.Expr], *, once: bool = True
@@ -201,13 +205,14 @@ class Scope:
         after: int | None,
         having: list[exp.Expr],
         *,
+        devices: Sequence[exp.Expr] = (),
         once: bool,
     ) -> exp.Select:
         """The rows of a table that are still kept, by device."""
         group = [device()] if once else []
         kinds = self.retention_guards(after)
         if len(kinds) == 1:
-            rows = [*guards, *kinds[0], *where]
+            rows = [*guards, *kinds[0], *where, *devices]
             return select([device()], _table(table), rows, group, having)
         needed = {DEVICE}.union(*(_columns(test) for test in having))
         needed -= {named.alias for test in having for named in test.find_all(exp.Alias)}
@@ -219,7 +224,8 @@ class Scope:
             )
             for kept in kinds
         ]
-        return select([device()], subquery(union(parts, distinct=False)), (), group, having)
+        # Tests of devices can be whole queries: they stand once, outside.
+        return select([device()], subquery(union(parts, distinct=False)), devices, group, having)
 
     def listed(self, name: str) -> exp.Select:
         """Devices on an uploaded list: on the latest version of it."""
