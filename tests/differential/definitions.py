@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from relo_dsl.catalog import PropertyType
@@ -36,12 +37,13 @@ _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 _EVENTS = tuple(CATALOG.events)
 _REQUIRED = ("analytics", "email", "personalization, push", "64", "128", "255", "cross_client, 2")
 _EXPORTS = ("meta", "email", "push", "onsite", "crm", "mixed", "meta, email", "google_ads, onsite")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def quote(text: str) -> str:
     """A string literal of the language."""
     plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"' + plain.replace("\0", "\\u{0}") + '"'
+    return '"' + _CONTROL.sub(lambda found: f"\\u{{{ord(found.group()):x}}}", plain) + '"'
 
 
 @dataclass
