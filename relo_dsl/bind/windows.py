@@ -88,7 +88,7 @@ def _from_to(first: nodes.Date, last: nodes.Date, zone: str) -> Window:
     """A plain date as last end takes its whole local day; an instant is an end by itself."""
     start = parse_instant(first.text, zone)
     if len(last.text) == len("2026-01-01"):
-        end = local_midnight(date.fromisoformat(last.text) + timedelta(days=1), zone)
+        end = local_midnight(period_bounds(last.text)[1], zone)
     else:
         end = parse_instant(last.text, zone)
     if end <= start:
