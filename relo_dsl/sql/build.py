@@ -134,8 +134,11 @@ def select(
     group: Sequence[exp.Expr] = (),
     having: Sequence[exp.Expr] = (),
 ) -> exp.Select:
-    """A SELECT; `source` is a table or a subquery."""
+    """A SELECT; `source` is a table or a subquery. Groups asked nothing more are DISTINCT rows."""
     query = exp.Select(expressions=list(what), from_=exp.From(this=source))
+    if group and not having and list(what) == list(group):
+        query.set("distinct", exp.Distinct())
+        group = ()
     if where:
         query.set("where", exp.Where(this=all_of(where)))
     if group:

@@ -31,7 +31,7 @@ _GUARDS: dict[str, frozenset[str]] = {
     "lists": frozenset({"client"}),
 }
 #: The clauses of a SELECT and the functions that the compiler uses, as sqlglot calls them.
-_CLAUSES = frozenset({"expressions", "from_", "where", "group", "having", "with_"})
+_CLAUSES = frozenset({"expressions", "distinct", "from_", "where", "group", "having", "with_"})
 _FUNCTIONS = frozenset(
     name
     for line in (

@@ -228,8 +228,19 @@ class Scan:
     def _remaining(self) -> list[exp.Expr]:
         """What rows must pass for some leaf; nothing where a leaf wants every row of the scan."""
         distinct = list(dict.fromkeys(self._rows))
+        if self._windows_cover([r for r in distinct if r.where == self._shared]):
+            return []
         tests = [self._own(rows) for rows in distinct]
         return [test for test in tests if test is not None] if None not in tests else []
+
+    def _windows_cover(self, plain: list[Rows]) -> bool:
+        """Whether the windows of leaves that ask nothing else leave no row of the scan out."""
+        reached, end = self._hull
+        for rows in sorted(plain, key=lambda r: (r.after is not None, r.after or 0)):
+            starts = rows.after is None or (reached is not None and rows.after <= reached)
+            if rows.types == self.types and starts:
+                reached = rows.until if reached is None else max(reached, rows.until)
+        return reached is not None and reached >= end and bool(plain)
 
     def _own(self, rows: Rows) -> exp.Expr | None:
         """What a leaf asks of a row beyond what the whole scan asks already."""
