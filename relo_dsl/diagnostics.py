@@ -176,7 +176,9 @@ def render(diagnostic: Diagnostic) -> str:
     raw = diagnostic.source.line(place.line)
     line = raw.replace("\t", " ")
     before = line[: place.column - 1]
-    covered = line[place.column - 1 : place.column - 1 + diagnostic.span.end - diagnostic.span.start]
+    covered = line[
+        place.column - 1 : place.column - 1 + diagnostic.span.end - diagnostic.span.start
+    ]
     if len(line) > 160:  # a line that nobody could read: show the part around the place
         cut_at = max(0, len(before) - 60)
         before = before[cut_at:]

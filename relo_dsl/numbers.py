@@ -28,7 +28,7 @@ def exact(value: Decimal | int | float | str) -> Decimal:
         raise NumberError(f"`{value}` is not a number") from error
     if not number.is_finite():
         raise NumberError(f"`{value}` is not a finite number")
-    if number and number.adjusted() > 20 or abs(number) >= LIMIT:
+    if (number and number.adjusted() > 20) or abs(number) >= LIMIT:
         raise NumberError("the number has more than 15 digits before the point")
     kept = EXACT.quantize(number, _UNIT)
     if kept != number:
@@ -42,7 +42,9 @@ def shortest(value: Decimal) -> Decimal:
         return Decimal(0)
     short = value.normalize(EXACT)
     exponent = short.as_tuple().exponent
-    return EXACT.quantize(short, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
+    return (
+        EXACT.quantize(short, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
+    )
 
 
 def cut(value: Decimal) -> Decimal:
