@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 
 PropertyMeasure = Literal["sum", "avg", "min", "max", "distinct"]
 _MEASURES = ("count", "sum", "avg", "min", "max", "distinct")
+#: With 9 places each, the product of more would leave too few digits before the point.
+_MAX_FACTORS = 4
+
+
+def _factors(quantity: Quantity) -> int:
+    """How many numbers are multiplied at most, one with another, in a quantity."""
+    match quantity:
+        case Arithmetic("*", left, right):
+            return _factors(left) + _factors(right)
+        case Arithmetic("+" | "-", left, right):
+            return max(_factors(left), _factors(right))
+        case _:
+            return 1
 
 
 @dataclass
@@ -58,7 +71,15 @@ class QuantityBinder:
             case nodes.Negative(operand):
                 return Arithmetic("-", Constant(Decimal(0)), self.quantity(operand))
             case nodes.Arithmetic(op, left, right):
-                return Arithmetic(op, self.quantity(left), self.quantity(right))
+                result = Arithmetic(op, self.quantity(left), self.quantity(right))
+                if _factors(result) > _MAX_FACTORS:
+                    found.report(
+                        "number-out-of-range",
+                        expr.span,
+                        f"this multiplies more than {_MAX_FACTORS} numbers: "
+                        "the product could not be kept exactly",
+                    )
+                return result
             case nodes.Paren(operand):
                 return self.quantity(operand)
             case nodes.Call():

@@ -25,6 +25,8 @@ _NAMED: dict[str, tuple[CalendarUnit, int]] = {
     "last year": ("year", -1),
 }
 _CALENDAR: dict[str, CalendarUnit] = {"days": "day", "weeks": "week", "months": "month"}
+#: Periods in 100 years.
+_LONGEST = {"days": 36_525, "weeks": 5_218, "months": 1_200}
 _PERIOD = re.compile(r"(\d{4})(?:-(?:Q([1-4])|(\d{2})(?:-(\d{2}))?))?", re.ASCII)
 
 
@@ -38,6 +40,8 @@ def bind_window(window: nodes.Window, zone: str, found: Diagnostics) -> Window:
     except _NotYet:
         what = found.source.slice(window.span)
         found.report("not-yet", window.span, f"`{what}` cannot be evaluated by this version yet")
+    except _TooLong:
+        found.report("duration", window.span, "a window must not be over 100 years long")
     return Window()
 
 
@@ -51,6 +55,10 @@ def _is_reported(window: nodes.Window, found: Diagnostics) -> bool:
 
 
 class _NotYet(Exception):
+    pass
+
+
+class _TooLong(Exception):
     pass
 
 
@@ -77,6 +85,8 @@ def _window(window: nodes.Window, zone: str) -> Window:
             until = None if shift == 0 else LocalStart(unit, shift + 1, zone)
             return Window(LocalStart(unit, shift, zone), until)
         case nodes.WithinCalendar(count, calendar_unit):
+            if count > _LONGEST[calendar_unit]:
+                raise _TooLong
             return Window(LocalStart(_CALENDAR[calendar_unit], 1 - count, zone))
         case nodes.WithinNext():
             raise _NotYet

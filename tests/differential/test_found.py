@@ -1,0 +1,115 @@
+"""What the random cases have found once, and extremes that they rarely reach, kept as examples."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from relo_dsl.diagnostics import Severity
+from relo_dsl.engine import Engine
+from relo_dsl.times import parse_instant
+from relo_dsl.workspace import Workspace
+from tests.differential.cases import Case
+from tests.differential.runner import Tally, compare, everything_kept
+
+_NOW = parse_instant("2026-06-15T12:00:00Z")
+_BIG = "999999999999999.999999999"
+_CONDITIONS = (
+    # ClickHouse divides for rows whose result is NULL too, and finds a zero there
+    "count(purchase) / count(purchase[revenue = 7]) > 1",
+    "not count(purchase) / count(view) > 1",
+    "avg(purchase.total) >= 0",
+    "1 / (1 / count(purchase[revenue = 7])) = 0",
+    "avg(purchase.revenue) / min(purchase.total) >= 7",
+    # arrays of numbers as values
+    "purchase.amounts has all (7, 1.000000001)",
+    "purchase.amounts has any (0.000000001, -1)",
+    # a list is no bound: whoever is on it and never came is not in the universe
+    "not (view.code not in -1..0.5 or not in list vip)",
+    "in list vip and no view",
+    "not in list vip",
+    "in list vip or no purchase",
+    # two events whose arrays of objects have different fields
+    'any event[any products[brand.name contains "a" and price > 1]]',
+    "any event[any products[gift is missing]]",
+    '`Order Completed`[any products[id = "x"]]',
+    # products and quotients at the ends of what fits
+    "sum(purchase.revenue) * sum(purchase.revenue) > 0",
+    "sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue) > 0",
+    f"sum(purchase.total) * {_BIG} * {_BIG} > 0",
+    "sum(purchase.total) * sum(purchase.total) * sum(purchase.total) * sum(purchase.total) > 0",
+    "sum(purchase.revenue) / 0.000000001 / 0.000000001 / 0.000000001 > 0",
+    "sum(purchase.revenue) * sum(purchase.revenue) / sum(purchase.revenue) = sum(purchase.revenue)",
+    "1 / (sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue)) = 0",
+    f"avg(purchase.revenue) = {_BIG}",
+    "-1 / 3 * count(purchase) < -1.9",
+    "0 - count(purchase) / 9 = -0.666666666",
+    "count(purchase) > 999999999999999",
+    "count(purchase) in -1..0.5",
+    # windows beyond what the engine's times hold
+    "purchase within 36525d",
+    "no purchase before 36525d ago",
+    "purchase since 0001-01-01",
+    "purchase before 9999-12-31",
+    "purchase before 0001-01-01",
+    "purchase within 1200 calendar months",
+    # text
+    'purchase.city ends with "ΑΣ" ignoring case',
+    'purchase.city contains "σ" ignoring case',
+    'purchase.city matches "^x.y$"',
+    "purchase.products.gift has true or missing",
+    "user.born <= user.seen or missing",
+)
+
+
+def _lines() -> tuple[str, ...]:
+    purchase = {"revenue": 0, "total": 0, "amounts": [7], "city": "ας"}
+    purchase["products"] = [{"id": "x"}, {"brand.name": "a", "price": 2}]
+    order = {"products": [{"id": "x", "brand.name": "ab", "price": 2}, {}, {"gift": True}]}
+    raw: list[dict[str, object]] = [
+        {"t": "purchase", "did": did, "props": {**purchase, "city": city}, "eid": f"{did}{n}"}
+        for did, city in (("a", "ας"), ("b", "x\0y"), ("c", "Σ"))
+        for n in range(6)
+    ]
+    raw += [
+        {"t": "Order Completed", "did": "d", "props": order, "eid": "d"},
+        {"t": "login", "did": "e", "props": {**order, "amounts": [0.000000001]}, "eid": "e"},
+        {"t": "view", "did": "f", "props": {"code": 5}, "eid": "f"},
+        {"t": "identify", "did": "g", "traits": {"born": 5, "seen": 5}, "eid": "g"},
+    ]
+    for line in raw:
+        line |= {"ts": _NOW - 1, "cid": 0}
+    numbers = f'{{"revenue":{_BIG},"total":0.000000001,"amounts":[7,1.000000001]}}'
+    common = f'"t":"purchase","did":"h","ts":{_NOW},"cid":0,"props":{numbers}'
+    return (*map(json.dumps, raw), *(f'{{{common},"eid":"h{n}"}}' for n in range(6)))
+
+
+def test_examples(engine: Engine) -> None:
+    lines = _lines()
+    lists = (("vip", frozenset({"a", "nobody"})),)
+    cases = [
+        Case(f"audience main\n  match {text}\n", "opt-out", lines, len(lines) // 2, lists, (_NOW,))
+        for text in _CONDITIONS
+    ]
+    with everything_kept(engine):
+        found = [
+            (m.case.text, m.what, m.expected, m.found) for m in compare(engine, cases, Tally())
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("match user = user.age", "unknown-trait"),
+        ("match purchase from 2026-03-29 to 2026-06-00", "date"),
+        ("match purchase from 2026-03-29 to 9999-12-31", "date"),
+        ("match purchase within 1201 calendar months", "duration"),
+        ("match " + " * ".join(["count(purchase)"] * 5) + " > 1", "number-out-of-range"),
+    ],
+)
+def test_mistakes_that_crashed(text: str, code: str) -> None:
+    case = Case(f"audience main\n  {text}\n", "opt-out", (), 0, (), ())
+    workspace: Workspace = case.workspace(3)
+    assert [d.code for d in workspace.check() if d.severity is Severity.ERROR] == [code]
