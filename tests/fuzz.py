@@ -67,7 +67,7 @@ def _run(engine: Engine, tally: Tally, start: int, options: argparse.Namespace) 
 
 def _report(engine: Engine, found: Mismatch, seed: int, options: argparse.Namespace) -> None:
     print(f"\na difference at seed {seed}; making it small …", flush=True)
-    small = minimise(found, lambda cases: compare(engine, cases, Tally()))
+    small = minimise(found, lambda cases, asked: compare(engine, cases, Tally(), asked))
     folder = options.to or Path(tempfile.mkdtemp(prefix="relo-case-"))
     print(write(small, folder / f"case-{seed}"), flush=True)
 

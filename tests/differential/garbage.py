@@ -11,8 +11,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|\w+|\s+|.', re.DOTALL)
 _LINES = (
     "first last median days then for user user.user rfm score is keep top sample 5% holdout any",
     'event not no or missing ( ) [ ] . .. - = * / 1e9 " ` # in segment list within next calendar',
-    "of place zone affine to \0 é test given expect at ago client label ttl cron minimum export let",
-    "1111111111111111111111111111111 location periods has all exists anniversary null true matches",
+    "of place zone affine to \0 é test given expect at ago client label ttl cron minimum export",
+    "let 11111111111111111111111111 location periods has all exists anniversary null true matches",
     '2026-13-01 2026-06-00 9999-12-31 100000w 0d 5m 1d2h 99999 "(" "\\q" audience match main s1',
 )
 _WORDS = tuple(word for line in _LINES for word in line.split(" "))

@@ -27,7 +27,7 @@ from tests.differential.world import CATALOG_TEXTS
 _BATCH = 40
 _CLIENT = 3
 
-Compare = Callable[[Sequence[Case]], Iterator[Mismatch]]
+Compare = Callable[[Sequence[Case], Sequence[str]], Iterator[Mismatch]]
 
 
 def minimise(found: Mismatch, compare: Compare, rounds: int = 60) -> Mismatch:
@@ -55,7 +55,7 @@ def _smaller(best: Mismatch, compare: Compare) -> Mismatch | None:
             candidates.append(case)
     for start in range(0, len(candidates), _BATCH):
         batch = candidates[start : start + _BATCH]
-        failing = [m for m in compare(batch) if _alike(m, best)]
+        failing = [m for m in compare(batch, (best.what,)) if _alike(m, best)]
         if failing:
             return min(failing, key=lambda m: _size(m.case))
     return None

@@ -66,15 +66,22 @@ def everything_kept(engine: Engine) -> Iterator[None]:
             )
 
 
-def compare(engine: Engine, cases: Sequence[Case], tally: Tally) -> Iterator[Mismatch]:
-    """Loads the cases and yields every difference."""
+def compare(
+    engine: Engine, cases: Sequence[Case], tally: Tally, asked: Sequence[str] = ()
+) -> Iterator[Mismatch]:
+    """Loads the cases and yields every difference.
+
+    `asked` are the queries to compare (of `QUERIES`); none: the members of every case at every
+    instant, and of every fourth case the other queries too, which differ in the outermost SELECT.
+    """
     placed = [(next(_clients), case) for case in cases]
     started = time.perf_counter()
     load(engine, placed)
     tally.spend("load", started)
-    for client, case in placed:
+    for number, (client, case) in enumerate(placed):
         tally.cases += 1
-        yield from _compare(engine, client, case, tally)
+        usual = tuple(QUERIES) if number % 4 == 0 else ("members",)
+        yield from _compare(engine, client, case, tally, asked or usual)
 
 
 def load(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
@@ -116,57 +123,68 @@ def _load_lists(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
     engine.insert_arrow("lists", pa.table(columns), one_part=True)
 
 
-def _compare(engine: Engine, client: int, case: Case, tally: Tally) -> Iterator[Mismatch]:
+def _compare(
+    engine: Engine, client: int, case: Case, tally: Tally, asked: Sequence[str]
+) -> Iterator[Mismatch]:
     started = time.perf_counter()
     scoped = scope(case.plan(client))
     history = History.of(
         case.records(client), client=client, default_flags=scoped.plan.default_flags
     )
     names = {device_key(KEY, client, name): name for name in history.devices}
-    started = tally.spend("bind", started)
-    for number, at in enumerate(case.instants):
+    tally.spend("bind", started)
+    for at in case.instants:
+        started = time.perf_counter()
         expected = members(scoped, history, at, case.listed)
         held_back = _withheld(scoped, history, at, case)
-        started = tally.spend("interpret", started)
+        tally.spend("interpret", started)
         tally.members += len(expected)
-        # The counts are the same query but for its outermost SELECT: one instant is enough.
-        asked = tuple(_QUERIES) if number == 0 and client % 8 == 0 else ("members",)
-        found = _answers(engine, scoped, at, names, asked, tally)
-        started = time.perf_counter()
-        right = {"members": sorted(expected), "count": len(expected), "withheld": held_back}
-        for what, answer in found.items():
+        listed = sorted(expected)
+        right = {
+            "members": listed,
+            "stream": listed,
+            "count": len(expected),
+            "withheld": held_back,
+        }
+        for what in asked:
+            found = _answer(engine, scoped, at, names, what, tally)
             tally.checks += 1
-            if answer != right[what]:
-                yield Mismatch(case, at, what, right[what], answer)
+            if found != right[what]:
+                yield Mismatch(case, at, what, right[what], found)
 
 
-_QUERIES = {"members": members_query, "count": count_query, "withheld": withheld_query}
+#: `stream` is the way members are published.
+QUERIES = {
+    "members": members_query,
+    "stream": members_query,
+    "count": count_query,
+    "withheld": withheld_query,
+}
 
 
-def _answers(
+def _answer(
     engine: Engine,
     scoped: ScopedPlan,
     at: int,
     names: dict[bytes, str],
-    asked: Sequence[str],
+    what: str,
     tally: Tally,
-) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for what in asked:
-        started = time.perf_counter()
-        try:
-            query = _QUERIES[what](scoped, at)
-            started = tally.spend("compile", started)
-            rows = engine.query(query).rows
-        except Exception as error:
-            found[what] = f"{type(error).__name__}: {error}"
-            continue
-        tally.spend("query", started)
-        if what == "members":
-            found[what] = sorted(names.get(row[0], repr(row[0])) for row in rows)
+) -> object:
+    started = time.perf_counter()
+    try:
+        query = QUERIES[what](scoped, at)
+        started = tally.spend("compile", started)
+        if what == "stream":
+            keys = [key for chunk in engine.members(query) for key in chunk]
         else:
-            found[what] = rows[0][0]
-    return found
+            rows = engine.query(query).rows
+            keys = [row[0] for row in rows]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    tally.spend("query", started)
+    if what in ("members", "stream"):
+        return sorted(names.get(key, repr(key)) for key in keys)
+    return keys[0]
 
 
 def _withheld(scoped: ScopedPlan, history: History, at: int, case: Case) -> int:

@@ -21,7 +21,7 @@ def test_sql_agrees_with_the_evaluator(engine: Engine, tmp_path: Path) -> None:
     tally = Tally()
     with everything_kept(engine):
         for found in compare(engine, cases, tally):
-            small = minimise(found, lambda cases: compare(engine, cases, Tally()))
+            small = minimise(found, lambda cases, asked: compare(engine, cases, Tally(), asked))
             pytest.fail(write(small, tmp_path / "case"), pytrace=False)
     assert tally.checks > 1.1 * len(cases)
     # The cases are about something: most are valid, and many devices are members, many are not.
