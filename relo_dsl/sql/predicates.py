@@ -185,7 +185,8 @@ class PredicateSql:
         array = self.source.value(prop)
         if len(values) == 1:
             return call("has", array, self._value(values[0]))
-        if isinstance(values[0], bool):
+        if isinstance(values[0], bool) or prop.parent is not None:
+            # hasAny and hasAll take a missing field for an empty string or a zero; has does not.
             tests = [call("has", array.copy(), self._value(value)) for value in values]
             return all_of(tests) if how == "all" else any_of(tests)
         return call("hasAll" if how == "all" else "hasAny", array, self._array(values))

@@ -34,6 +34,11 @@ _CONDITIONS = (
     'any event[any products[brand.name contains "a" and price > 1]]',
     "any event[any products[gift is missing]]",
     '`Order Completed`[any products[id = "x"]]',
+    # a missing field is no empty string, and no zero
+    '`Order Completed`[products.id has any ("", "y")]',
+    '`Order Completed`[products.id has all ("", "x")]',
+    "any event[products.price has any (0, 7)]",
+    "any event[products.price has all (0, 2)]",
     # products and quotients at the ends of what fits
     "sum(purchase.revenue) * sum(purchase.revenue) > 0",
     "sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue) > 0",
