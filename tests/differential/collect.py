@@ -6,10 +6,9 @@ import warnings
 from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 from hypothesis.errors import HypothesisWarning
 
-from tests.differential.cases import Case, Rejected, draw_case
+from tests.differential.cases import DATA, Case, Rejected, case_of
 
 
 def collect(number: int, start: int) -> tuple[list[Case], Counter[str]]:
@@ -25,10 +24,10 @@ def collect(number: int, start: int) -> tuple[list[Case], Counter[str]]:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.data())
-    def gather(data: st.DataObject) -> None:
+    @given(DATA)
+    def gather(data: bytes) -> None:
         try:
-            found.append(draw_case(data.draw))
+            found.append(case_of(data))
         except Rejected as error:
             rejected.update({item.code for item in error.found})
 
