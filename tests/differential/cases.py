@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,15 +17,12 @@ from relo_dsl.source import SourceFile
 from relo_dsl.workspace import Workspace
 from tests.differential.definitions import Writer
 from tests.differential.histories import INSTANTS, Historian
-from tests.differential.pen import Pen
+from tests.differential.pen import Pen, Tape
 from tests.differential.vocabulary import Number, Vocabulary
 from tests.differential.world import CATALOGS, DEVICES, LISTS, dotted
 
-#: Bytes that a definition is made of, and the records of one device.
-_DEFINITION, _DEVICE = 1_280, 384
-_SIZE = _DEFINITION + _DEVICE * len(DEVICES)
-#: What a case is made of.
-DATA = st.binary(min_size=_SIZE, max_size=_SIZE)
+#: What one device's records are made of.
+_DATA = st.binary(min_size=256, max_size=256)
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,9 @@ class Rejected(Exception):
         self.found = found
 
 
-def case_of(data: bytes) -> Case:
-    """The case that bytes of `DATA` spell.
-
-    Raises Rejected where its definition has errors (a contradiction, say).
-    """
-    pen = Pen(data[:_DEFINITION])
+def draw_case(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Case:
+    """Raises Rejected where the definition drawn has errors (a contradiction, say)."""
+    pen = Pen(draw)
     rules = pen.pick(("opt-out", "opt-out", "kept 2 to 5 months", *CATALOGS))
     text = Writer(pen).file()
     bare = Case(text, rules, (), 0, (), ())
@@ -93,9 +87,9 @@ def case_of(data: bytes) -> Case:
     words = Vocabulary.of(plan)
     instants = [pen.pick(INSTANTS)]
     raw: list[dict[str, Any]] = []
-    for number, device in enumerate(DEVICES):
-        start = _DEFINITION + number * _DEVICE
-        historian = Historian(Pen(data[start : start + _DEVICE]), plan, words)
+    for device in DEVICES[: pen.pick((4, 20, 20, 20))]:
+        tape = Tape(draw(_DATA))
+        historian = Historian(tape, plan, words)
         raw += historian.device(device, historian.edges(instants[0]))
     times = [record["ts"] for record in raw]
     for _ in range(pen.pick((0, 0, 1, 2))):
@@ -109,6 +103,9 @@ def case_of(data: bytes) -> Case:
     return Case(
         text, rules, tuple(map(to_line, raw)), second, lists, tuple(dict.fromkeys(instants))
     )
+
+
+cases = st.composite(draw_case)
 
 
 def to_line(record: Mapping[str, Any]) -> str:

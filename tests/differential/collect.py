@@ -6,9 +6,10 @@ import warnings
 from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 from hypothesis.errors import HypothesisWarning
 
-from tests.differential.cases import DATA, Case, Rejected, case_of
+from tests.differential.cases import Case, Rejected, draw_case
 
 
 def collect(number: int, start: int) -> tuple[list[Case], Counter[str]]:
@@ -24,10 +25,10 @@ def collect(number: int, start: int) -> tuple[list[Case], Counter[str]]:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(DATA)
-    def gather(data: bytes) -> None:
+    @given(st.data())
+    def gather(data: st.DataObject) -> None:
         try:
-            found.append(case_of(data))
+            found.append(draw_case(data.draw))
         except Rejected as error:
             rejected.update({item.code for item in error.found})
 

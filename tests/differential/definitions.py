@@ -238,7 +238,7 @@ class Writer:
 
     def _test(self, prop: Named, known: list[Named], prefix: str) -> str:
         path = prefix + prop.text
-        if self.pen.chance(8):
+        if self.pen.chance(12):
             return f"{path} {self.pen.pick(('exists', 'is missing'))}"
         match prop.type:
             case PropertyType.OBJECTS:
@@ -295,13 +295,13 @@ class Writer:
 
     def _string(self, path: str, prop: Named) -> str:
         pen, values = self.pen, self._values(prop)
-        match pen.between(0, 7):
-            case 0 | 1:
+        match pen.between(0, 6):
+            case 0 | 1 | 2:
                 return f"{path} {pen.pick(_OPERATORS)} {quote(pen.pick(values))}"
-            case 2:
+            case 3:
                 chosen = ", ".join(map(quote, pen.some(values, 1, 30 if pen.chance(10) else 4)))
                 return f"{path} {'not ' if pen.chance(30) else ''}in ({chosen})"
-            case 3 | 4:
+            case 4:
                 how, text = "matches", pen.pick(PATTERNS)
             case _:
                 how, text = pen.pick(("contains", "starts with", "ends with")), pen.pick(STRINGS)

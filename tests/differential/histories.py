@@ -9,7 +9,7 @@ from typing import Any
 from relo_dsl.catalog import PropertySpec, PropertyType
 from relo_dsl.plan import Plan
 from relo_dsl.times import parse_instant, subtract_months
-from tests.differential.pen import Pen
+from tests.differential.pen import Chooser
 from tests.differential.vocabulary import Number, Vocabulary
 from tests.differential.world import CATALOG, FEW_NUMBERS, NUMBERS, STRINGS
 
@@ -45,7 +45,7 @@ _MIN_TIME = parse_instant("1910-01-01")
 class Historian:
     """Writes records, raw, as they would come in: `cid` 0 is the case's own client, 1 another."""
 
-    pen: Pen
+    pen: Chooser
     plan: Plan
     words: Vocabulary
 

@@ -1,29 +1,27 @@
-"""Choices in few words, read off bytes that hypothesis drew.
-
-One draw a case: were each choice a draw of its own, hypothesis would copy stretches of one case
-into the next, and one definition would come again and again.
-"""
+"""Drawing from hypothesis in few words; the first choice is always the simplest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
 
 T = TypeVar("T")
 
 
-class Pen:
-    """Makes choices until the bytes are used up, and then only the simplest: the first ones."""
+@lru_cache(maxsize=1024)
+def _between(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.integers(low, high)
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
+
+class Chooser:
+    """Choices made of whole numbers from 0; what gives the numbers is up to the subclass."""
 
     def below(self, count: int) -> int:
         """A whole number from 0 to `count` - 1."""
-        number = int.from_bytes(self._data[self._at : self._at + 2], "big")
-        self._at += 2
-        return number % count
+        raise NotImplementedError
 
     def between(self, low: int, high: int) -> int:
         """A whole number, both ends included; small ones are simpler."""
@@ -40,3 +38,27 @@ class Pen:
     def some(self, options: Sequence[T], least: int, most: int) -> list[T]:
         """Several options, perhaps one twice."""
         return [self.pick(options) for _ in range(self.between(least, most))]
+
+
+class Pen(Chooser):
+    """Each choice a draw of its own."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+        self.draw = draw
+
+    def below(self, count: int) -> int:
+        return int(self.draw(_between(0, count - 1)))
+
+
+class Tape(Chooser):
+    """Choices read off bytes drawn at once, for data: a draw of its own each would be too slow."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def below(self, count: int) -> int:
+        width = 1 if count <= 100 else 2
+        number = int.from_bytes(self._data[self._at : self._at + width], "big")
+        self._at += width
+        return number % count

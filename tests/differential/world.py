@@ -64,7 +64,7 @@ CATALOGS: dict[str, Catalog] = {name: parse_catalog(text) for name, text in CATA
 CATALOG = CATALOGS["opt-out"]
 
 LISTS = ("vip", "Blocked Ones")
-DEVICES = tuple("abcdefghijklmnop")
+DEVICES = tuple("abcdefghijklmnopqrst")
 
 STRINGS = (
     "a", "MX", "mx", "", "Mx", "aMXb", "é", "É", "Σ", "ς", "ας", "ΑΣ", "İ", "i", "ß", "SS", "\0",
