@@ -111,7 +111,7 @@ PAIRS: tuple[Pair, ...] = (
               AND device IN (
                 SELECT device FROM traits
                 WHERE client_id = {c} AND name = 'plan' AND time <= {t} AND bitAnd(flags, 4) = 4
-                GROUP BY device HAVING argMax((v_string,), (time, tie)).1 = 'premium')
+                GROUP BY device HAVING argMax(ifNull(v_string = 'premium', 0), (time, tie)))
         ) WHERE {consent}
         """,
     ),

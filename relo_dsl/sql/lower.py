@@ -17,8 +17,8 @@ from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import (
-    DIALECT,
     Parameters,
+    Written,
     all_of,
     any_of,
     call,
@@ -279,7 +279,7 @@ def _query(
     used |= {table.name for cte in lowering.ctes for table in cte.find_all(exp.Table)}
     consents = [_cte(name, named) for name, named in scope.named().items() if name in used]
     query.set("with_", exp.With(expressions=[*consents, *lowering.ctes]))
-    text = query.sql(dialect=DIALECT, copy=False)
+    text = query.sql(dialect=Written, copy=False)
     compiled = SqlQuery(text, dict(scope.params.values))
     prove(compiled, plan, now)
     return compiled

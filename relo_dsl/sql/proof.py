@@ -35,18 +35,18 @@ _CLAUSES = frozenset({"expressions", "distinct", "from_", "where", "group", "hav
 _FUNCTIONS = frozenset(
     name
     for line in (
-        "AND OR IF COALESCE NULLIF GREATEST STRUCT COUNT COUNT_IF SUM MIN MAX ARG_MAX",
+        "AND OR IF COALESCE NULLIF GREATEST COUNT COUNT_IF SUM MIN MAX ARG_MAX",
         "ARRAY_CONTAINS REGEXP_LIKE STARTS_WITH ENDS_WITH STR_POSITION",
         "countIf sumIf minIf maxIf argMaxIf uniqExact uniqExactIf",
         "arrayExists hasAll hasAny assumeNotNull isNotNull bitAnd bitShiftLeft divideDecimal",
-        "toDecimal256 toInt128 toUnixTimestamp64Milli lowerUTF8 replaceAll tupleElement",
+        "toDecimal256 toInt128 toUnixTimestamp64Milli lowerUTF8 replaceAll",
     )
     for name in line.split()
 )
 _OF_CONSENT = (
     "SELECT device FROM consent "
     "WHERE client_id = {{client: UInt32}} AND time <= {{t: DateTime64(3, 'UTC')}} GROUP BY device "
-    "HAVING tupleElement(max(tuple(time, bitAnd(flags, {0}) <> {0})), 2) = {1}"
+    "HAVING bitAnd(max(toUnixTimestamp64Milli(time) * 2 + (bitAnd(flags, {0}) <> {0})), 1) = {1}"
 )
 #: What the names in the guards must stand for: devices by the latest of their consent at T.
 _NAMED: dict[str, str] = {
@@ -233,11 +233,11 @@ def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:
     """The outermost SELECT keeps those who consent; or counts, no more, those who do not."""
     where = tree.args.get("where")
     if plan.plan.default_flags & plan.mask == plan.mask:
-        kept = "NOT (device IN (SELECT device FROM withheld))"
+        kept = "device NOT IN (SELECT device FROM withheld)"
         held_back = "device IN (SELECT device FROM withheld)"
     else:
         kept = "device IN (SELECT device FROM consented)"
-        held_back = "NOT (device IN (SELECT device FROM consented))"
+        held_back = "device NOT IN (SELECT device FROM consented)"
     if where is not None and where.this == _parsed(kept):
         return
     counts = all(isinstance(item, exp.Count) for item in tree.expressions)
