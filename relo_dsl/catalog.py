@@ -44,6 +44,7 @@ class PropertyType(StrEnum):
     NUMBER = "number"
     BOOLEAN = "boolean"
     TIME = "time"
+    POINT = "point"
     STRINGS = "string[]"
     NUMBERS = "number[]"
     OBJECTS = "object[]"

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from relo_dsl.numbers import plain
-from relo_dsl.terms import Absent, Always, And, Condition, Not, Or
+from relo_dsl.terms import Absent, Always, And, Condition, Not, Or, Ranking, Shares
 
 N = TypeVar("N")
 
@@ -27,6 +27,7 @@ class Plan:
 
     `mask` is computed from the destinations, never given. `default_flags` is the consent of a
     device without a record. Retention is in calendar months; None keeps everything visible.
+    Of the devices that pass, `keep` ranks and cuts, then `shares` takes a sample and a holdout.
     """
 
     client: int
@@ -35,10 +36,13 @@ class Plan:
     default_flags: int = 255
     retention_months: int | None = 24
     extended_months: int | None = 60
+    keep: Ranking | None = None
+    shares: Shares | None = None
 
     @cached_property
     def canonical(self) -> str:
         """Canonical JSON: sorted keys, no white space, one text for one meaning."""
+        after = {"keep": self.keep, "shares": self.shares}
         return json.dumps(
             {
                 "client": self.client,
@@ -46,6 +50,7 @@ class Plan:
                 "default_flags": self.default_flags,
                 "retention": [self.retention_months, self.extended_months],
                 "condition": to_json(self.condition),
+                **{name: to_json(part) for name, part in after.items() if part is not None},
             },
             sort_keys=True,
             separators=(",", ":"),

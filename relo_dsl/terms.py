@@ -10,9 +10,11 @@ Times are epoch milliseconds, durations milliseconds, numbers exact decimals.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Generic, Literal, TypeAlias, TypeVar
+from fractions import Fraction
+from math import ceil
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from relo_dsl.catalog import PropertyType
 from relo_dsl.times import period_start
@@ -153,8 +155,59 @@ class Absent:
     value: bool
 
 
+@dataclass(frozen=True, slots=True)
+class InWindow:
+    """A time lies in the window, whose ends may lie after T; false where absent.
+
+    A value that is a local date stands for its midnight in `zone`, an IANA time zone.
+    """
+
+    property: Property
+    window: Window
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnniversaryIn:
+    """The local midnight of some anniversary of a time lies in the window; false where absent.
+
+    Month and day are those of the value's date in `zone`; 29 February counts as 1 March in years
+    that have none.
+    """
+
+    property: Property
+    window: Window
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A point lies at most so many metres from another, along the great circle of a sphere of
+    6,371,008.8 m (the mean radius of WGS-84); degrees; false where absent.
+    """
+
+    property: Property
+    latitude: Decimal
+    longitude: Decimal
+    metres: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class InArea:
+    """A point lies in a polygon, its corners (latitude, longitude) in degrees; false where absent.
+
+    Edges are straight on a map of degrees. By the even-odd rule with `low <= latitude < high` for
+    an edge and `longitude <` its point at that latitude, a point on an edge belongs to the area
+    north or east of it alone: areas that share an edge share no point.
+    """
+
+    property: Property
+    corners: tuple[tuple[Decimal, Decimal], ...]
+
+
 Predicate: TypeAlias = (
     "Compare | CompareProperties | OneOf | InRange | TextMatch | Has | Exists | AnyElement | "
+    "InWindow | AnniversaryIn | Near | InArea | "
     "OrMissing | Absent | And[Predicate] | Or[Predicate] | Not[Predicate]"
 )
 
@@ -164,7 +217,7 @@ Predicate: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Ago:
-    """T minus so many milliseconds."""
+    """T minus so many milliseconds; negative for instants after T."""
 
     millis: int
 
@@ -193,16 +246,20 @@ Instant: TypeAlias = "Ago | At | LocalStart"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """after < t <= until; None is open. `t <= T` always holds besides."""
+    """after < t <= until; None is open. For events `t <= T` always holds besides."""
 
     after: Instant | None = None
     until: Instant | None = None
 
-    def bounds(self, now: int) -> tuple[int | None, int]:
-        """The ends (excluded, included) in epoch milliseconds at T = `now`."""
+    def ends(self, now: int) -> tuple[int | None, int | None]:
+        """The ends (excluded, included) in epoch milliseconds at T = `now`; None is open."""
         after = None if self.after is None else resolve(self.after, now)
-        until = now if self.until is None else min(now, resolve(self.until, now))
-        return after, until
+        return after, None if self.until is None else resolve(self.until, now)
+
+    def bounds(self, now: int) -> tuple[int | None, int]:
+        """The ends for events, of which none is later than T."""
+        after, until = self.ends(now)
+        return after, now if until is None else min(now, until)
 
 
 ALL_TIME = Window()
@@ -229,6 +286,12 @@ class Selection:
 
 # ---- measures ----------------------------------------------------------------------------------
 
+MeasureKind = Literal[
+    "count", "sum", "avg", "min", "max", "distinct", "median", "days", "weeks", "months"
+]
+#: Measures that are 0 over no events; the others are missing then.
+NEVER_MISSING: frozenset[str] = frozenset({"count", "sum", "distinct", "days", "weeks", "months"})
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -239,15 +302,18 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number over the selected events in the window; `property` is None for `count` only.
+    """A number over the selected events in the window.
 
-    Over no events, and over no present values, count, sum and distinct are 0, the others missing.
+    `count`, and `days`, `weeks` and `months`, which count local calendar periods of `zone` with an
+    event, are over no property (None). Over no events, and over no present values, these, `sum`
+    and `distinct` are 0, the others missing.
     """
 
-    kind: Literal["count", "sum", "avg", "min", "max", "distinct"]
+    kind: MeasureKind
     selection: Selection
     property: Property | None
     window: Window = ALL_TIME
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,10 +349,119 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Extreme:
+    """The first (last) selected event of all history up to T lies in the window and passes.
+
+    `where` None asks for its time alone. False where there is no such event.
+    """
+
+    which: Literal["first", "last"]
+    selection: Selection
+    window: Window = ALL_TIME
+    where: Predicate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a sequence: selected, in every window, and at most `gap` ms after the one
+    before it (None: any time after).
+    """
+
+    selection: Selection
+    windows: tuple[Window, ...] = ()
+    gap: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """No selected event in the `length` ms after the last step, and these have passed at T."""
+
+    selection: Selection
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One event for each step, each strictly later in (time, tie) than the one before it; then
+    `absence`, if any, after the last of them.
+    """
+
+    steps: tuple[Step, ...]
+    absence: Absence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Regularity:
+    """The condition, of comparisons whose measures have no windows, holds in at least so many of
+    the last `periods` periods.
+
+    Period i is (T-(i+1)A, T-iA] with A = `length` ms; or, where `unit` is given, the local
+    calendar one of `zone` that lies i before T's own.
+    """
+
+    condition: Condition
+    at_least: int
+    periods: int
+    length: int | None = None
+    unit: Literal["day", "week", "month"] | None = None
+    zone: str | None = None
+
+    def windows(self) -> tuple[Window, ...]:
+        """The periods, the current one first."""
+        if self.unit is not None:
+            zone = self.zone or "UTC"
+            starts = [LocalStart(self.unit, -i, zone) for i in range(self.periods)]
+            ends = [None, *starts[:-1]]
+            return tuple(Window(a, u) for a, u in zip(starts, ends, strict=True))
+        assert self.length is not None, "a period has a length or a unit"
+        step = self.length
+        return tuple(
+            Window(Ago((i + 1) * step), Ago(i * step) if i else None) for i in range(self.periods)
+        )
+
+    def in_period(self, window: Window) -> Condition:
+        """The condition over one period."""
+        condition: Condition = _windowed(self.condition, window)
+        return condition
+
+
+@dataclass(frozen=True, slots=True)
 class Trait:
     """A predicate over the device's traits, each from its latest identify."""
 
     predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A predicate over the device's traits that has held at every instant from T - `length` to T.
+
+    Only what is visible at T counts.
+    """
+
+    predicate: Predicate
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A predicate over the latest values that models wrote for the device; scores are numbers."""
+
+    predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """The device bought, of all the selected events ever, something that at least `at_least`
+    consented devices bought that also bought `product`, and never bought `product` itself.
+
+    `property` holds the product, or an array of them.
+    """
+
+    selection: Selection
+    property: Property
+    product: str
+    at_least: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,9 +496,66 @@ class Always:
 
 
 Condition: TypeAlias = (
-    "Did | Comparison | Trait | InList | Reference | Always | "
-    "And[Condition] | Or[Condition] | Not[Condition]"
+    "Did | Comparison | Extreme | Sequence | Regularity | Trait | Held | Score | Affine | InList | "
+    "Reference | Always | And[Condition] | Or[Condition] | Not[Condition]"
 )
+
+
+def _windowed(node: Any, window: Window) -> Any:
+    """Conditions and quantities with every measure in that window."""
+    match node:
+        case Measure():
+            return replace(node, window=window)
+        case Arithmetic(_, left, right) | Comparison(left, _, right):
+            return replace(node, left=_windowed(left, window), right=_windowed(right, window))
+        case And(operands) | Or(operands):
+            return type(node)(tuple(_windowed(operand, window) for operand in operands))
+        case Not(operand):
+            return Not(_windowed(operand, window))
+        case _:
+            return node
+
+
+# ---- what is done with the devices that pass ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Of the devices that pass and have a value, the top (bottom) ones; ties go to the smaller
+    device key. `amount` is a number of devices, or, where `share`, percent, rounded up.
+    """
+
+    which: Literal["top", "bottom"]
+    amount: Decimal
+    share: bool
+    by: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A fixed pseudo-random `sample` of the devices and a `holdout` split off from them, percent.
+
+    Both are decided by u, the first 8 bytes of SHA-256 of `client|name|device key`, over 2^64: the
+    sample keeps u < sample/100, the holdout takes u >= 1 - holdout/100.
+    """
+
+    name: str
+    sample: Decimal | None = None
+    holdout: Decimal | None = None
+
+    @property
+    def below(self) -> int | None:
+        """The sample keeps first bytes below this number; None keeps all."""
+        if self.sample is None or self.sample >= 100:
+            return None
+        return ceil(Fraction(self.sample) * 2**64 / 100)
+
+    @property
+    def held_from(self) -> int | None:
+        """The holdout takes first bytes from this number on; None takes none."""
+        if self.holdout is None or self.holdout <= 0:
+            return None
+        return ceil((100 - Fraction(self.holdout)) * 2**64 / 100)
 
 
 def properties_of(predicate: Predicate) -> tuple[Property, ...]:

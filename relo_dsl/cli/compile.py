@@ -140,7 +140,9 @@ def pretty(sql: str) -> str:
     """The same query, laid out for people."""
     import sqlglot
 
-    return sqlglot.parse_one(sql, read="clickhouse").sql(dialect="clickhouse", pretty=True)
+    from relo_dsl.sql.build import Written
+
+    return sqlglot.parse_one(sql, read="clickhouse").sql(dialect=Written, pretty=True)
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -34,15 +34,21 @@ from relo_dsl.sql.scans import Scan, event_types, holds_without_events
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.traits import trait_query
 from relo_dsl.terms import (
+    Affine,
     Always,
     And,
     Comparison,
     Condition,
     Did,
+    Extreme,
+    Held,
     InList,
     Not,
     Or,
     Reference,
+    Regularity,
+    Score,
+    Sequence,
     Trait,
     properties_of,
 )
@@ -50,6 +56,7 @@ from relo_dsl.terms import (
 #: Unions inside unions are listed so deep and no deeper: engines read nested queries badly.
 _MAX_DEPTH = 4
 _FRAMES = 20_000
+Operands = tuple[Condition, ...] | list[Condition]
 Listing = list[Scan | exp.Query]
 
 
@@ -111,7 +118,7 @@ class Lowering:
                 # Lists can hold devices outside the universe: they are tests, never listings.
                 return None
 
-    def _narrowest(self, operands: Sequence[Condition], depth: int) -> Listing | None:
+    def _narrowest(self, operands: Operands, depth: int) -> Listing | None:
         """One operand listed, all others as tests of its devices."""
         merged = self._merged(operands, And)
         for index in sorted(range(len(merged)), key=lambda i: self._preference(merged[i])):
@@ -122,7 +129,7 @@ class Lowering:
             return [_narrowed(listing, tests)] if listing and tests else listing
         return None
 
-    def _together(self, operands: Sequence[Condition], depth: int) -> Listing | None:
+    def _together(self, operands: Operands, depth: int) -> Listing | None:
         if depth >= _MAX_DEPTH:
             return None
         parts: Listing = []
@@ -140,7 +147,7 @@ class Lowering:
             return 0 if Scan(self.scope, condition, types).filters_rows else 1
         return 2 if isinstance(condition, Trait | Reference) else 3
 
-    def _merged(self, operands: Sequence[Condition], kind: type) -> list[Condition]:
+    def _merged(self, operands: Operands, kind: type) -> list[Condition]:
         """Operands over the same event types joined into one, which one scan then answers."""
         groups: dict[tuple[str, ...], list[Condition]] = {}
         others: list[Condition] = []
@@ -191,6 +198,8 @@ class Lowering:
                 return exp.true() if holds_without_events(condition) else exp.false()
             case Did():
                 raise AssertionError("a Did is a scan")
+            case Extreme() | Sequence() | Regularity() | Held() | Score() | Affine():
+                raise NotImplementedError
 
     def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:
         if not holds_without_events(condition):

@@ -31,12 +31,16 @@ from relo_dsl.sql.build import (
 from relo_dsl.terms import (
     Absent,
     And,
+    AnniversaryIn,
     AnyElement,
     Compare,
     CompareProperties,
     Exists,
     Has,
+    InArea,
     InRange,
+    InWindow,
+    Near,
     Not,
     OneOf,
     Or,
@@ -128,6 +132,8 @@ class PredicateSql:
                 return self._has(prop, how, values)
             case AnyElement(prop, where):
                 return self._any_element(prop, where)
+            case InWindow() | AnniversaryIn() | Near() | InArea():
+                raise NotImplementedError
             case _:
                 assert_never(predicate)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import ClientRules, Engine, device_key, load_records
-from relo_dsl.interpret import History, consented, exists, holds, members, view
+from relo_dsl.interpret import History, consented, context_of, exists, holds, members, view
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from tests.differential.cases import Case
 from tests.differential.world import CATALOG, CATALOGS
@@ -189,9 +189,10 @@ def _answer(
 
 def _withheld(scoped: ScopedPlan, history: History, at: int, case: Case) -> int:
     """How many devices meet the condition and lack the consent."""
+    context = context_of(scoped, history, at, case.listed)
     return sum(
         exists(scoped, device, at)
         and not consented(scoped, device, at)
-        and holds(scoped.plan.condition, view(scoped, device, at), at, case.listed)
+        and holds(scoped.plan.condition, view(scoped, device, at), context)
         for device in history.devices.values()
     )

@@ -37,7 +37,7 @@ PRODUCTS = Property("products", PropertyType.OBJECTS)
 
 def passes(predicate: Predicate, **props: Any) -> bool:
     raw = {"t": "x", "ts": 0, "cid": CLIENT, "did": "ana", "props": props}
-    return interpret.test(predicate, parse_record(raw).values)
+    return interpret.test(predicate, parse_record(raw).values, 0)
 
 
 # ---- comparisons -------------------------------------------------------------------------------

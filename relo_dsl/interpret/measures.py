@@ -1,0 +1,85 @@
+"""Which events a selection takes, and numbers over them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import reduce
+from typing import Any, assert_never
+
+from relo_dsl.interpret.history import Event
+from relo_dsl.interpret.predicates import test
+from relo_dsl.interpret.values import read
+from relo_dsl.interpret.visibility import DeviceView
+from relo_dsl.numbers import EXACT, divide
+from relo_dsl.terms import Arithmetic, Constant, Measure, Quantity, Selection, Window
+
+
+def selected(
+    selection: Selection, window: Window, device: DeviceView, at: int
+) -> tuple[Event, ...]:
+    """The visible events of the selection in the window, in (time, tie) order."""
+    after, until = window.bounds(at)
+    return tuple(
+        event
+        for event in device.events
+        if (not selection.events or event.type in selection.events)
+        and event.time <= until
+        and (after is None or event.time > after)
+        and (selection.where is None or test(selection.where, event.values, at))
+    )
+
+
+def quantity(node: Quantity, device: DeviceView, at: int) -> Decimal | None:
+    """The number at T, exact; None where it is missing."""
+    match node:
+        case Constant(value):
+            return value
+        case Measure():
+            return _measure(node, selected(node.selection, node.window, device, at))
+        case Arithmetic(op, left, right):
+            return _arithmetic(op, quantity(left, device, at), quantity(right, device, at))
+        case _:
+            assert_never(node)
+
+
+def _measure(measure: Measure, events: tuple[Event, ...]) -> Decimal | None:
+    if measure.kind == "count":
+        return Decimal(len(events))
+    assert measure.property is not None, "every measure but count is over a property"
+    values: list[Any] = []
+    for event in events:
+        value = read(measure.property, event.values)
+        # An array gives each of its elements: `sum(order.products.price)`.
+        values.extend(value if isinstance(value, tuple) else () if value is None else (value,))
+    if measure.kind == "distinct":
+        return Decimal(len(set(values)))
+    total = reduce(EXACT.add, values, Decimal(0))
+    if measure.kind == "sum":
+        return total
+    if not values:
+        return None
+    match measure.kind:
+        case "avg":
+            return divide(total, Decimal(len(values)))
+        case "min":
+            return Decimal(min(values))
+        case "max":
+            return Decimal(max(values))
+        case "median" | "days" | "weeks" | "months":
+            raise NotImplementedError
+        case _:
+            assert_never(measure.kind)
+
+
+def _arithmetic(op: str, left: Decimal | None, right: Decimal | None) -> Decimal | None:
+    if left is None or right is None:
+        return None
+    match op:
+        case "+":
+            return EXACT.add(left, right)
+        case "-":
+            return EXACT.subtract(left, right)
+        case "*":
+            return EXACT.multiply(left, right)
+        case _:
+            return divide(left, right)

@@ -1,0 +1,99 @@
+"""Members: consent, the condition, then ranking, sample and holdout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.interpret.conditions import Context, Lists, holds
+from relo_dsl.interpret.history import History
+from relo_dsl.interpret.visibility import DeviceView, consented, exists, view
+from relo_dsl.terms import Affine
+
+NO_LISTS: Final[Lists] = {}
+#: The key of a device, as text: what rankings and samples go by. In `relo eval` it is the id.
+KeyOf = Callable[[str], str]
+
+
+def itself(device: str) -> str:
+    """The key of a device where none is made."""
+    return device
+
+
+def members(
+    scoped: ScopedPlan,
+    history: History,
+    at: int,
+    lists: Lists = NO_LISTS,
+    key: KeyOf = itself,
+) -> frozenset[str]:
+    """The ids of the devices that are members at T = `at`; the holdout are none.
+
+    Raises ValueError where the history is another client's.
+    """
+    return _shared(scoped, _kept(scoped, history, at, lists, key), key, held_out=False)
+
+
+def holdout(
+    scoped: ScopedPlan,
+    history: History,
+    at: int,
+    lists: Lists = NO_LISTS,
+    key: KeyOf = itself,
+) -> frozenset[str]:
+    """The ids of the devices that are split off from the members at T = `at`."""
+    return _shared(scoped, _kept(scoped, history, at, lists, key), key, held_out=True)
+
+
+def candidates(
+    scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_LISTS
+) -> dict[str, DeviceView]:
+    """The devices of the universe that consent and pass the condition, before any ranking."""
+    if history.client != scoped.client:
+        raise ValueError(f"a history of client {history.client} for a plan of {scoped.client}")
+    context = context_of(scoped, history, at, lists)
+    views = {
+        device.id: view(scoped, device, at)
+        for device in history.devices.values()
+        if exists(scoped, device, at) and consented(scoped, device, at)
+    }
+    condition = scoped.plan.condition
+    return {name: seen for name, seen in views.items() if holds(condition, seen, context)}
+
+
+def context_of(scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_LISTS) -> Context:
+    """What conditions over the devices of a history need beside them."""
+
+    def companions(affine: Affine) -> frozenset[str]:
+        raise NotImplementedError
+
+    return Context(at, lists, companions)
+
+
+def _kept(scoped: ScopedPlan, history: History, at: int, lists: Lists, key: KeyOf) -> Iterable[str]:
+    """Those that pass the condition and, where there is a ranking, have a place in it."""
+    passing = candidates(scoped, history, at, lists)
+    if scoped.plan.keep is None:
+        return passing
+    raise NotImplementedError
+
+
+def _shared(
+    scoped: ScopedPlan, passing: Iterable[str], key: KeyOf, *, held_out: bool
+) -> frozenset[str]:
+    """The part of the devices that is published under the name, or under `NAME:holdout`."""
+    shares = scoped.plan.shares
+    if shares is None:
+        return frozenset() if held_out else frozenset(passing)
+
+    def number(device: str) -> int:
+        text = f"{scoped.client}|{shares.name}|{key(device)}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+    def is_held(device: str) -> bool:
+        return shares.held_from is not None and number(device) >= shares.held_from
+
+    sampled = [d for d in passing if shares.below is None or number(d) < shares.below]
+    return frozenset(device for device in sampled if is_held(device) == held_out)
