@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from relo_dsl.catalog import PropertyType
+from tests.differential.more import MORE
 from tests.differential.pen import Pen
 from tests.differential.world import (
     CATALOG,
@@ -135,6 +136,8 @@ class Writer:
         return self._leaf(depth)[0]
 
     def _leaf(self, depth: int) -> tuple[str, bool]:
+        if MORE and self.pen.chance(35):
+            return self.pen.pick(MORE)(self, depth)
         kind = self.pen.between(0, 19)
         if kind < 8:
             return ("no " if self.pen.chance(25) else "") + self.did(), True
