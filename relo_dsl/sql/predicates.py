@@ -95,10 +95,11 @@ def certain(part: exp.Expr) -> exp.Expr:
 
 @dataclass(frozen=True)
 class PredicateSql:
-    """Renders predicates over one source of values."""
+    """Renders predicates over one source of values at T = `now` (epoch milliseconds)."""
 
     source: Source
     params: Parameters
+    now: int
 
     def render(self, predicate: Predicate) -> exp.Expr:
         """An expression that is true where the predicate holds, and false or NULL elsewhere."""
@@ -213,6 +214,7 @@ class PredicateSql:
                 lambda prop: _is_not_null(column(names[prop])),
             ),
             self.params,
+            self.now,
         )
         body = certain(inner.render(where))
         arguments = [exp.Identifier(this=name, quoted=False) for name in names.values()]

@@ -200,7 +200,7 @@ class Scan:
 
     @cached_property
     def _sql(self) -> PredicateSql:
-        return PredicateSql(EVENT_SOURCE, self.scope.params)
+        return PredicateSql(EVENT_SOURCE, self.scope.params, self.scope.now)
 
     # ---- what the leaves share -----------------------------------------------------------------
 

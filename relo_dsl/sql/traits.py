@@ -27,7 +27,7 @@ def trait_query(predicate: Predicate, scope: Scope) -> exp.Select:
     does not: the answer is then the complement.
     """
     names = tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
-    test = PredicateSql(_source(names, scope.params), scope.params).render(predicate)
+    test = PredicateSql(_source(names, scope.params), scope.params, scope.now).render(predicate)
     if holds_when_absent(predicate):
         test = negated(call("ifNull", test, number(0)))
     return scope.traits(names, [test])
