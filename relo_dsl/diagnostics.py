@@ -99,6 +99,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "same-meaning": (Severity.WARNING, "two definitions that mean the same"),
     "repeated-selection": (Severity.HINT, "a repeated selection that is narrower than it looks"),
     "count-at-least-one": (Severity.HINT, "`count(x) >= 1` where `x` says the same"),
+    "idle-test": (Severity.HINT, "a test, or a part of one, that decides nothing"),
     "beyond-retention": (Severity.HINT, "a window longer than events are kept"),
 }
 

@@ -13,6 +13,7 @@ from relo_dsl.plan import Plan, normalise
 from relo_dsl.source import SourceFile
 from relo_dsl.syntax import nodes, parse, read_source
 from relo_dsl.terms import And, Condition
+from relo_dsl.testing.cases import Case, CaseReader
 
 
 @dataclass
@@ -25,6 +26,7 @@ class _Entry:
     broken: bool = False
     """Whether its file could not be read in full."""
     bound: BoundDefinition | None = None
+    tests: tuple[Case, ...] | None = None
 
 
 @dataclass
@@ -105,6 +107,29 @@ class Workspace:
         """The file that a definition stands in."""
         return self._entries[name].found.source
 
+    def tests(self, name: str) -> tuple[Case, ...]:
+        """The tests of a definition that can run; what is wrong with the others is reported."""
+        entry = self._entries[name]
+        if entry.tests is None:
+            bound = self.bound(name)
+            reader = CaseReader(
+                self.catalog,
+                bound.client,
+                bound.header.timezone,
+                self._test_lists(name) if entry.node.tests else frozenset(),
+                entry.found,
+                self.allow_unknown,
+            )
+            entry.tests = reader.read(entry.node)
+        return entry.tests
+
+    def _test_lists(self, name: str) -> frozenset[str]:
+        """The lists that its tests can fill: all that are known, and those that it refers to."""
+        used = [(e.node, _lets_of(e.file)) for e in self._closure([name]).values()]
+        return frozenset(self.catalog.lists) | (self.lists or set()) | _references_in(
+            tuple(used), "list"
+        )
+
     def plan(self, name: str, *, clauses: int | None = None) -> Plan:
         """The plan of a definition without errors; of its first `clauses` clauses, if given."""
         bound = self.bound(name)
@@ -127,6 +152,8 @@ class Workspace:
         for name in list(self._entries):
             self.bound(name)
         self._report_same_meaning()
+        for name in list(self._entries):
+            self.tests(name)
         return in_order(item for found in self._found for item in found.items)
 
     def errors_of(self, names: Iterable[str]) -> list[Diagnostic]:

@@ -41,6 +41,9 @@ class BoundDefinition:
     clauses: tuple[Clause, ...]
     source: SourceFile = field(compare=False)
     span: Span = field(compare=False)
+    parts: tuple[Clause, ...] = field(default=(), compare=False)
+    """The operands of every `and` and `or` that it is made of, its `let`s' too, in the order of the
+    text; where there is none, all of it."""
 
     @property
     def client(self) -> int:
@@ -99,6 +102,7 @@ def bind_definition(
         around.allow_unknown,
     )
     clauses = _clauses(definition.condition, binder, found)
+    seen = list(binder.operands_seen)  # before lets that nothing uses are bound
     binder.check_lets()
     for part in (definition.keep, definition.sample, definition.holdout):
         if part is not None:
@@ -113,7 +117,15 @@ def bind_definition(
         clauses,
         found.source,
         definition.name.span,
+        _parts(seen, clauses, found.source),
     )
+
+
+def _parts(
+    seen: list[tuple[Span, Condition]], clauses: tuple[Clause, ...], source: SourceFile
+) -> tuple[Clause, ...]:
+    by_place = sorted(dict.fromkeys(seen), key=lambda part: part[0])
+    return tuple(Clause(part, source.slice(span), span) for span, part in by_place) or clauses
 
 
 def _clauses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
@@ -54,6 +54,8 @@ class ConditionBinder:
     reference: Callable[[nodes.Name], Condition | None]
     known_lists: frozenset[str] | None
     allow_unknown: bool = False
+    #: Every operand of an `and` or `or` that was bound, at any depth.
+    operands_seen: list[tuple[Span, Condition]] = field(default_factory=list)
 
     # ---- conditions ----------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class ConditionBinder:
                 repeated = self.condition(nodes.Windowed(subject, window, operand.span))
                 bound.append((operand, Not(repeated) if negated else repeated))
         spans = [(operand.span, condition) for operand, condition in bound]
+        self.operands_seen.extend(spans)
         check_operands(chain.op, spans, self.found)
         return bound
 
