@@ -8,6 +8,7 @@ from typing import assert_never
 
 from relo_dsl.interpret.measures import quantity, selected
 from relo_dsl.interpret.predicates import compare, test
+from relo_dsl.interpret.sequences import extreme, regularity, sequence
 from relo_dsl.interpret.visibility import DeviceView
 from relo_dsl.terms import (
     Affine,
@@ -63,7 +64,13 @@ def holds(condition: Condition, device: DeviceView, context: Context) -> bool:
             return len(selected(selection, window, device, at)) > 0
         case Comparison(left, op, right):
             return compare(quantity(left, device, at), op, quantity(right, device, at))
-        case Extreme() | Sequence() | Regularity() | Held() | Affine():
+        case Extreme():
+            return extreme(condition, device, at)
+        case Sequence():
+            return sequence(condition, device, at)
+        case Regularity():
+            return regularity(condition, lambda inner: holds(inner, device, context))
+        case Held() | Affine():
             raise NotImplementedError
         case Trait(predicate):
             return test(predicate, device.traits, at)

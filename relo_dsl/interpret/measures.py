@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import reduce
 from typing import Any, assert_never
+from zoneinfo import ZoneInfo
 
 from relo_dsl.interpret.history import Event
 from relo_dsl.interpret.predicates import test
@@ -12,6 +14,7 @@ from relo_dsl.interpret.values import read
 from relo_dsl.interpret.visibility import DeviceView
 from relo_dsl.numbers import EXACT, divide
 from relo_dsl.terms import Arithmetic, Constant, Measure, Quantity, Selection, Window
+from relo_dsl.times import from_millis
 
 
 def selected(
@@ -45,6 +48,9 @@ def quantity(node: Quantity, device: DeviceView, at: int) -> Decimal | None:
 def _measure(measure: Measure, events: tuple[Event, ...]) -> Decimal | None:
     if measure.kind == "count":
         return Decimal(len(events))
+    if measure.kind == "days" or measure.kind == "weeks" or measure.kind == "months":
+        zone = measure.zone or "UTC"
+        return Decimal(len({period_of(event.time, measure.kind, zone) for event in events}))
     assert measure.property is not None, "every measure but count is over a property"
     values: list[Any] = []
     for event in events:
@@ -65,10 +71,31 @@ def _measure(measure: Measure, events: tuple[Event, ...]) -> Decimal | None:
             return Decimal(min(values))
         case "max":
             return Decimal(max(values))
-        case "median" | "days" | "weeks" | "months":
-            raise NotImplementedError
+        case "median":
+            return _median(values)
         case _:
             assert_never(measure.kind)
+
+
+def _median(values: list[Decimal]) -> Decimal | None:
+    """The middle value, or the mean of the middle two, cut after 9 places."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[half]
+    return divide(EXACT.add(ordered[half - 1], ordered[half]), Decimal(2))
+
+
+def period_of(instant: int, kind: str, zone: str) -> date:
+    """The first day of the local day, week or month (`days`, `weeks`, `months`) of an instant."""
+    day = from_millis(instant).astimezone(ZoneInfo(zone)).date()
+    match kind:
+        case "weeks":
+            return day - timedelta(days=day.weekday())
+        case "months":
+            return day.replace(day=1)
+        case _:
+            return day
 
 
 def _arithmetic(op: str, left: Decimal | None, right: Decimal | None) -> Decimal | None:
