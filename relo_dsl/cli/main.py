@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "check": Entry("Write", "relo_dsl.cli.check:command", "Find mistakes in definitions."),
     "fmt": Entry("Write", "relo_dsl.cli.fmt:command", "Put definitions into their one layout."),
     "compile": Entry("Write", "relo_dsl.cli.compile:command", "Show what a definition turns into."),
+    "test": Entry("Write", "relo_dsl.cli.test:command", "Run the tests beside the definitions."),
     "eval": Entry("Write", "relo_dsl.cli.eval:command", "Evaluate a definition over files."),
     "load": Entry("Look", "relo_server.cli.load:command", "Load events from files."),
     "list": Entry("Look", "relo_server.cli.lists:command", "Upload a list of devices."),

@@ -1,0 +1,114 @@
+"""Running tests: what engines answer beside what is expected."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from relo_dsl.bind import BoundDefinition
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.interpret import History, Lists, members
+from relo_dsl.testing.cases import Case, Check
+
+#: The members (device ids) at each instant that was asked for.
+Answer = Mapping[int, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A test with the definition that it is about, as it runs."""
+
+    case: Case
+    bound: BoundDefinition
+    scoped: ScopedPlan
+    checks: tuple[Check, ...]
+
+    @classmethod
+    def of(cls, case: Case, bound: BoundDefinition, scoped: ScopedPlan) -> Question:
+        """The question that a test asks."""
+        return cls(case, bound, scoped, tuple(case.checks()))
+
+    @property
+    def instants(self) -> list[int]:
+        """The instants to look at, in order (epoch milliseconds)."""
+        return sorted({check.at for check in self.checks})
+
+    @property
+    def history(self) -> History:
+        """The records of the test, for the evaluator."""
+        plan = self.scoped.plan
+        return History.of(
+            self.case.records, client=self.scoped.client, default_flags=plan.default_flags
+        )
+
+    @property
+    def lists(self) -> Lists:
+        """The lists of the test; one that it does not give is empty."""
+        return defaultdict(frozenset, self.case.lists)
+
+
+#: An engine: the answers to some questions, in their order.
+Engine = Callable[[Sequence[Question]], Sequence[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """The engines differ about a device: a mistake of relo, not of the definition."""
+
+    device: str
+    at: int
+    evaluator: bool
+    sql: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a test: the checks that failed, in their order, and where engines differ."""
+
+    question: Question
+    failed: tuple[Check, ...]
+    defects: tuple[Defect, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.failed and not self.defects
+
+
+def interpreted(questions: Sequence[Question]) -> list[Answer]:
+    """The naive evaluator as an engine: rankings and samples go by the ids of the devices."""
+    answers: list[Answer] = []
+    for question in questions:
+        history, lists = question.history, question.lists
+        answers.append(
+            {at: members(question.scoped, history, at, lists) for at in question.instants}
+        )
+    return answers
+
+
+def judge(question: Question, evaluator: Answer | None, sql: Answer | None) -> Outcome:
+    """Compares what was answered with what is expected; None for an engine that was not asked."""
+    asked = [answer for answer in (evaluator, sql) if answer is not None]
+    failed = tuple(
+        check
+        for check in question.checks
+        if any((check.device in answer[check.at]) != check.member for answer in asked)
+    )
+    defects: list[Defect] = []
+    if evaluator is not None and sql is not None:
+        defects = [
+            Defect(device, at, device in evaluator[at], device in sql[at])
+            for at in question.instants
+            for device in sorted(evaluator[at] ^ sql[at])
+        ]
+    return Outcome(question, failed, tuple(defects))
+
+
+def run(
+    questions: Sequence[Question], evaluator: Engine | None, sql: Engine | None
+) -> list[Outcome]:
+    """The outcomes of all tests, in their order."""
+    unasked: list[Answer | None] = [None] * len(questions)
+    first: Sequence[Answer | None] = evaluator(questions) if evaluator else unasked
+    second: Sequence[Answer | None] = sql(questions) if sql else unasked
+    return [judge(*three) for three in zip(questions, first, second, strict=True)]
