@@ -13,6 +13,10 @@ It is a YAML file kept beside the definitions:
       plan: {type: string, enum: [free, premium]}
     lists:
       vip: {description: Invited by hand}
+    places:
+      polanco: {lat: 19.4336, lon: -99.1909}
+    zones:
+      centro: [[19.44, -99.15], [19.44, -99.12], [19.42, -99.12], [19.42, -99.15]]
     destinations:
       crm: {consent: [email], minimum: 100}
     consent_default: opt-out
@@ -23,15 +27,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from relo_dsl.diagnostics import nearest
 from relo_dsl.errors import UserError
+from relo_dsl.geo import SPELLINGS, is_on_earth
+from relo_dsl.numbers import exact
 
 #: A description in one language, or one text a language code (`en`, `es`, …).
 Description = str | dict[str, str] | None
@@ -90,6 +107,32 @@ def _from_type_name(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
 
+def _coordinates(value: Any) -> Any:
+    """`[lat, lon]` and `{lat: …, lon: …}` as a pair of exact decimals."""
+    if isinstance(value, dict):
+        pair = next((pair for pair in SPELLINGS if set(pair) == set(value)), None)
+        if pair is None:
+            raise ValueError("expected the keys `lat` and `lon`")
+        value = [value[part] for part in pair]
+    given = value if isinstance(value, list | tuple) else ()
+    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(given) != 2 or len(numbers) != 2:
+        raise ValueError("expected a latitude and a longitude, such as [19.4326, -99.1332]")
+    return tuple(exact(number) for number in numbers)
+
+
+def _on_earth(pair: tuple[Decimal, Decimal]) -> tuple[Decimal, Decimal]:
+    if not is_on_earth(*pair):
+        raise ValueError("a latitude lies in -90..90, a longitude in -180..180")
+    return pair
+
+
+#: A place, or a corner of a zone: latitude and longitude in degrees.
+Point = Annotated[
+    tuple[Decimal, Decimal], BeforeValidator(_coordinates), AfterValidator(_on_earth)
+]
+
+
 class PropertySpec(_Model):
     """A property or trait: its type, unit, the values it may take, and what it means."""
 
@@ -100,6 +143,18 @@ class PropertySpec(_Model):
     fields: dict[str, Annotated[PropertySpec, BeforeValidator(_from_type_name)]] = Field(
         default_factory=dict
     )
+    _readable: frozenset[PropertyType] = PrivateAttr(default=frozenset())
+
+    @property
+    def readable(self) -> frozenset[PropertyType]:
+        """Other types that the data can be read as, where this one was guessed from the data."""
+        return self._readable
+
+    def also(self, *types: PropertyType) -> PropertySpec:
+        """The same, with other types that the data can be read as."""
+        other = self.model_copy()
+        other._readable = frozenset(types)
+        return other
 
     @model_validator(mode="after")
     def _shape(self) -> PropertySpec:
@@ -108,8 +163,9 @@ class PropertySpec(_Model):
         if bool(self.fields) != (self.type is PropertyType.OBJECTS):
             raise ValueError("`object[]` takes `fields`, and nothing else does")
         for name, spec in self.fields.items():
-            if spec.type.value.endswith("[]"):
-                raise ValueError(f"the field `{name}` must be a plain value, not an array")
+            if spec.type.value.endswith("[]") or spec.type is PropertyType.POINT:
+                what = "a point" if spec.type is PropertyType.POINT else "an array"
+                raise ValueError(f"the field `{name}` must be a plain value, not {what}")
         return self
 
 
@@ -121,6 +177,11 @@ class EventSpec(_Model):
 
     description: Description = None
     properties: dict[str, Property] = Field(default_factory=dict)
+
+    @cached_property
+    def points(self) -> tuple[str, ...]:
+        """The properties that are points."""
+        return tuple(n for n, spec in self.properties.items() if spec.type is PropertyType.POINT)
 
 
 class ListSpec(_Model):
@@ -181,6 +242,10 @@ class Catalog(_Model):
     traits: dict[str, Property] = Field(default_factory=dict)
     lists: dict[str, ListSpec] = Field(default_factory=dict)
     destinations: dict[str, DestinationSpec] = Field(default_factory=dict)
+    places: dict[str, Point] = Field(default_factory=dict)
+    zones: dict[str, Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]] = Field(
+        default_factory=dict
+    )
     consent_default: Literal["opt-out", "opt-in"] = "opt-out"
     retention: Retention | None = None
 
@@ -188,6 +253,11 @@ class Catalog(_Model):
     def default_flags(self) -> int:
         """The consent of a device without a record: 255 for opt-out, 0 for opt-in."""
         return 255 if self.consent_default == "opt-out" else 0
+
+    @cached_property
+    def trait_points(self) -> tuple[str, ...]:
+        """The traits that are points."""
+        return tuple(n for n, spec in self.traits.items() if spec.type is PropertyType.POINT)
 
     def all_properties(self) -> Iterator[tuple[str, PropertySpec]]:
         """Every (name, spec) of every event, each pair of name and type once."""

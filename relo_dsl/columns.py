@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from relo_dsl.geo import POINT_TEXT, SPELLINGS
+
 if TYPE_CHECKING:
     from relo_dsl.catalog import PropertySpec, PropertyType
 
@@ -24,7 +26,11 @@ COLUMN_TYPES: dict[str, str] = {
     "string": "LowCardinality(Nullable(String))",
     "number": "Nullable(Decimal(38, 9))",
     "boolean": "Nullable(Bool)",
-    "time": "Nullable(DateTime64(3, 'UTC'))",
+    # Tenths of milliseconds, so that a local date can be its midnight UTC and one tenth: such a
+    # value is no instant before a definition lends it a time zone, and it has to be told apart.
+    "time": "Nullable(DateTime64(4, 'UTC'))",
+    # Latitude and longitude; empty where there is none.
+    "point": "Array(Float64)",
     "string[]": "Array(LowCardinality(String))",
     "number[]": "Array(Decimal(38, 9))",
 }
@@ -42,6 +48,7 @@ _PREFIXES = {
     "number": "n",
     "boolean": "b",
     "time": "t",
+    "point": "p",
     "string[]": "ss",
     "number[]": "ns",
     "object[]": "o",
@@ -110,6 +117,8 @@ def value_expression(name: str, kind: str, json: str = "rest") -> str:
         items = f"JSONExtractArrayRaw({json}, {_literal(name)})"
         read = f"arrayMap(x -> assumeNotNull({_raw_scalar('x', scalar)}), {items})"
         return f"if({presence_expression(name, kind, json)}, {read}, [])"
+    if kind == "point":
+        return _point(json, name)
     return _scalar(json, name, kind)
 
 
@@ -174,10 +183,37 @@ def _time(kind: str, millis: str, text: str) -> str:
     clock = r"[Tt ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?([Zz]|[+-]\\d{2}:\\d{2})?"
     pattern = rf"'^\\d{{4}}-\\d{{2}}-\\d{{2}}({clock})?$'"
     parsed = f"parseDateTime64BestEffortOrNull({text}, 3, 'UTC')"
-    return (
+    # A date alone is marked by its tenth of a millisecond.
+    dated = f"parseDateTime64BestEffortOrNull(concat({text}, 'T00:00:00.0001Z'), 4, 'UTC')"
+    found = (
         f"multiIf({kind} IN ('Int64', 'UInt64'), fromUnixTimestamp64Milli({millis}, 'UTC'), "
+        f"{kind} = 'String' AND length({text}) = 10 AND match({text}, {pattern}), {dated}, "
         f"{kind} = 'String' AND match({text}, {pattern}), {parsed}, NULL)"
     )
+    return f"CAST({found} AS Nullable(DateTime64(4, 'UTC')))"
+
+
+def _point(json: str, name: str) -> str:
+    """A point in the first of its spellings that is one, as relo_dsl.geo reads them; else empty."""
+    key = _literal(name)
+    text = f"JSONExtractString({json}, {key})"
+    pattern = POINT_TEXT.replace("\\", "\\\\")
+    numbers = f"arrayAll(x -> JSONType(x) {_is('number')}, JSONExtractArrayRaw({json}, {key}))"
+    none = "CAST([] AS Array(Float64))"
+    ways = [
+        f"if(JSONType({json}, {key}) = 'Array' AND {numbers}, "
+        f"JSONExtract({json}, {key}, 'Array(Float64)'), {none})",
+        # The text of a point is JSON once it stands in brackets.
+        f"if(JSONType({json}, {key}) = 'String' AND match({text}, '^{pattern}$'), "
+        f"JSONExtract(concat('[', {text}, ']'), 'Array(Float64)'), {none})",
+    ]
+    for pair in SPELLINGS:
+        parts = [_literal(f"{name}.{part}") for part in pair]
+        are_numbers = " AND ".join(f"JSONType({json}, {part}) {_is('number')}" for part in parts)
+        read = ", ".join(f"JSONExtractFloat({json}, {part})" for part in parts)
+        ways.append(f"if({are_numbers}, [{read}], {none})")
+    on_earth = "abs(p[1]) <= 90 AND abs(p[2]) <= 180"
+    return f"arrayFirst(p -> length(p) = 2 AND {on_earth}, [{', '.join(ways)}])"
 
 
 def _literal(text: str) -> str:

@@ -341,7 +341,7 @@ def typed_cell(cell: str, wanted: PropertyType) -> Any:
         return _number(cell) if _NUMBER.fullmatch(cell) else cell
     if wanted is PropertyType.BOOLEAN:
         return _BOOLEANS.get(cell, cell)
-    if wanted.value.endswith("[]"):
+    if wanted.value.endswith("[]") or (wanted is PropertyType.POINT and cell[:1] == "["):
         try:
             return json.loads(cell, parse_float=Decimal)
         except (ValueError, RecursionError):

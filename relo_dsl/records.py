@@ -5,6 +5,8 @@ What an engineer should know of the checks:
   Digits finer than a millisecond are cut. Texts of digits are not times: a CSV reader converts.
 - `did` and `eid` are texts; a whole number is taken as its decimal text, so 7 and "7" are one.
 - Nested objects become dotted names; null is absence, but in an `identify` sets a trait missing.
+- A time may be a date alone, which stays one: whose midnight it means, a definition decides.
+- A point is `[lat, lon]`, `"lat,lon"` or an object of `lat` and `lon`; see relo_dsl.geo.
 - Arrays hold scalars, or objects whose fields are scalars; nulls in arrays are left out.
 - Nothing is coerced: where the catalog wants another type the record is refused.
 """
@@ -16,12 +18,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.diagnostics import nearest
+from relo_dsl.geo import SPELLINGS, coordinates, part_names
 from relo_dsl.numbers import NumberError, exact, plain
-from relo_dsl.times import TimeError, parse_instant
+from relo_dsl.times import TimeError, parse_instant, parse_moment
 
 Scalar = str | Decimal | bool
 Value = Scalar | tuple[Scalar, ...] | tuple[Mapping[str, Scalar], ...]
@@ -323,7 +326,8 @@ def _canonical(value: object) -> str:
 
 
 def check_types(record: Record, catalog: Catalog) -> Record:
-    """The record as the catalog types it: times become decimals of epoch milliseconds.
+    """The record as the catalog types it: times become decimals of epoch milliseconds, but for
+    local dates, which stay texts, and points pairs of decimals under one name.
 
     A property that the catalog does not name stays as it is. Raises RecordError where a value has
     another type than the catalog says.
@@ -331,24 +335,55 @@ def check_types(record: Record, catalog: Catalog) -> Record:
     if record.kind == "event":
         event = catalog.events.get(record.type)
         specs, field = (event.properties if event else {}), "props"
+        points = event.points if event else ()
     elif record.kind == "identify":
-        specs, field = catalog.traits, "traits"
+        specs, field, points = catalog.traits, "traits", catalog.trait_points
     else:
         return record
+    values = _folded(record.values, points, specs, field) if points else record.values
     changed: dict[str, Value | None] = {}
-    for name, value in record.values.items():
+    for name, value in values.items():
         spec = specs.get(name)
         if spec is None or value is None:
             continue
         typed = typed_value(value, spec, f"{field}.{name}")
         if typed is not value:
             changed[name] = typed
-    if not changed:
+    if not changed and values is record.values:
         return record
     return Record(
         record.kind, record.type, record.time, record.client, record.device, record.id,
-        record.flags, {**record.values, **changed}, record.consent,
+        record.flags, {**values, **changed}, record.consent,
     )  # fmt: skip
+
+
+def _folded(
+    values: Mapping[str, Value | None],
+    points: tuple[str, ...],
+    specs: Mapping[str, PropertySpec],
+    field: str,
+) -> Mapping[str, Value | None]:
+    """The values with the parts of points (`home.lat`, `home.lon`) under the points' own names.
+
+    Parts that are all null set the point missing. Raises RecordError where one part is alone.
+    """
+    for name in points:
+        parts = [part for part in part_names(name) if part in values]
+        if not parts or name in values:
+            continue
+        pair = next(
+            (
+                (values[f"{name}.{a}"], values[f"{name}.{b}"])
+                for a, b in SPELLINGS
+                if f"{name}.{a}" in values and f"{name}.{b}" in values
+            ),
+            None,
+        )
+        if pair is None or (None in pair and pair != (None, None)):
+            raise RecordError("expected a latitude and a longitude", f"{field}.{name}")
+        point = None if pair == (None, None) else cast("Value", pair)
+        values = {k: v for k, v in values.items() if k not in parts or k in specs} | {name: point}
+    return values
 
 
 def typed_value(value: Value, spec: PropertySpec, field: str) -> Value:
@@ -360,6 +395,11 @@ def typed_value(value: Value, spec: PropertySpec, field: str) -> Value:
         if not isinstance(value, tuple) or not all(isinstance(item, wanted) for item in value):
             raise RecordError(f"expected {spec.type.value}, found {kind_of(value)}", field, value)
         return value
+    if spec.type is PropertyType.POINT:
+        point = coordinates(value)
+        if point is None:
+            raise RecordError("expected a point such as [19.4326, -99.1332]", field, value)
+        return point
     if isinstance(value, tuple):
         raise RecordError(f"expected {spec.type.value}, found {kind_of(value)}", field, value)
     return _typed_scalar(value, spec.type, field)
@@ -367,7 +407,9 @@ def typed_value(value: Value, spec: PropertySpec, field: str) -> Value:
 
 def _typed_scalar(value: object, wanted: PropertyType, field: str) -> Scalar:
     if wanted is PropertyType.TIME and isinstance(value, str | Decimal):
-        return Decimal(parse_time(value, field))
+        instant = parse_time(value, field)
+        moment = parse_moment(value) if isinstance(value, str) else instant
+        return Decimal(instant) if isinstance(moment, int) else moment.isoformat()
     if isinstance(value, str) and wanted is PropertyType.STRING:
         return value
     if isinstance(value, bool) and wanted is PropertyType.BOOLEAN:

@@ -78,11 +78,15 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class CompareProperties:
-    """`left OP right`, both of the same event; false where either is absent."""
+    """`left OP right`, both of the same event; false where either is absent.
+
+    `zone`, an IANA time zone, is given for two times: in it a local date stands for its midnight.
+    """
 
     left: Property
     op: Op
     right: Property
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,15 @@ def parse_instant(text: str, zone: str = "UTC") -> int:
     return to_millis(moment.replace(tzinfo=UTC)) - _offset_millis(offset, text) + millis
 
 
+def parse_moment(text: str, zone: str = "UTC") -> int | date:
+    """As `parse_instant`, but a date alone stays a date: which instant it is depends on the zone
+    of whoever asks. Raises TimeError.
+    """
+    instant = parse_instant(text, zone)
+    bare = text.strip()
+    return date.fromisoformat(bare) if len(bare) == len("2026-01-01") else instant
+
+
 def _offset_millis(offset: str, text: str) -> int:
     if offset in "Zz":
         return 0

@@ -219,6 +219,6 @@ def test_other_types_are_refused(props: dict[str, Any], field: str) -> None:
 def test_traits_are_checked_and_null_passes() -> None:
     record = parse_record(raw(t="identify", traits={"plan": None, "birthday": "1990-02-03"}))
     checked = check_types(record, CATALOG)
-    assert checked.values == {"plan": None, "birthday": Decimal(634_003_200_000)}
+    assert checked.values == {"plan": None, "birthday": "1990-02-03"}
     with pytest.raises(RecordError):
         check_types(parse_record(raw(t="identify", traits={"plan": 1})), CATALOG)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Context, Decimal
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 from relo_dsl.catalog import Catalog
 from relo_dsl.engine.migrate import catalog_columns
+from relo_dsl.times import local_midnight
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TIME = "DateTime64(3, 'UTC')"
+#: Times that are values: tenths of milliseconds, in which a local date differs from an instant.
+VALUE_TIME = "DateTime64(4, 'UTC')"
 NUMBER = "Decimal(38, 9)"
 _NUMBER_TYPES = {NUMBER, f"Nullable({NUMBER})"}
 _HEAD = {
@@ -29,7 +33,8 @@ TRAIT_VALUES = {
     "v_string": "LowCardinality(Nullable(String))",
     "v_number": f"Nullable({NUMBER})",
     "v_boolean": "Nullable(Bool)",
-    "v_time": f"Nullable({TIME})",
+    "v_time": f"Nullable({VALUE_TIME})",
+    "v_point": "Array(Float64)",
     "v_strings": "Array(LowCardinality(String))",
     "v_numbers": f"Array({NUMBER})",
 }
@@ -63,8 +68,18 @@ def empty_of(kind: str) -> object:
     return 0 if kind.startswith("UInt") else None
 
 
+def value_ticks(value: Decimal | date | str) -> int:
+    """Tenths of milliseconds since the epoch; a local date is its midnight UTC and one more."""
+    if isinstance(value, Decimal):
+        return int(value) * 10
+    day = value if isinstance(value, date) else date.fromisoformat(value)
+    return local_midnight(day, "UTC") * 10 + 1
+
+
 def to_arrow(values: Sequence[Any], kind: str) -> pa.Array:
-    """An Arrow array of the values for a column of a ClickHouse type. Times come as epoch ms."""
+    """An Arrow array of the values for a column of a ClickHouse type. Times come as epoch ms, times
+    that are values as `value_ticks`.
+    """
     import pyarrow as pa
 
     if kind.startswith("Array("):
@@ -75,7 +90,11 @@ def to_arrow(values: Sequence[Any], kind: str) -> pa.Array:
         return _decimals(values)
     if TIME in kind:
         return pa.array(values, pa.int64()).cast(pa.timestamp("ms", "UTC"))
+    if VALUE_TIME in kind:
+        micros = [None if value is None else value * 100 for value in values]
+        return pa.array(micros, pa.int64()).cast(pa.timestamp("us", "UTC"))
     plain = {
+        "Float64": pa.float64(),
         "UInt64": pa.uint64(),
         "UInt32": pa.uint32(),
         "UInt8": pa.uint8(),

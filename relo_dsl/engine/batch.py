@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.columns import element_column, event_column, length_column, presence_column
-from relo_dsl.engine.arrow import empty_of, staged_columns, to_arrow
+from relo_dsl.engine.arrow import empty_of, staged_columns, to_arrow, value_ticks
 from relo_dsl.interpret import typed
 from relo_dsl.records import Record, Value
 
@@ -127,7 +127,11 @@ class Batch:
         if kind is PropertyType.OBJECTS:
             return self._put_objects(name, spec, cast(tuple[Mapping[str, Any], ...], value))
         column = _column(name, kind)
-        self._events.put(column, int(cast(Decimal, value)) if kind is PropertyType.TIME else value)
+        if kind is PropertyType.TIME:
+            value = value_ticks(cast("Decimal | str", value))
+        elif kind is PropertyType.POINT:
+            value = [float(part) for part in cast("tuple[Decimal, Decimal]", value)]
+        self._events.put(column, value)
         if kind is PropertyType.STRINGS or kind is PropertyType.NUMBERS:
             self._events.put(_presence(name, kind), 1)
         return None
@@ -145,7 +149,7 @@ class Batch:
             if own is None or own.type is not kind:
                 items = [typed(kind, item) for item in items]
             if kind is PropertyType.TIME:
-                items = [None if item is None else int(item) for item in items]
+                items = [None if item is None else value_ticks(item) for item in items]
             self._events.put(_element(name, field, kind), items)
         left = [{k: v for k, v in item.items() if k not in spec.fields} for item in value]
         return left if any(left) else None
@@ -153,8 +157,11 @@ class Batch:
     def _add_trait(self, name: str, value: Value | None, head: tuple[object, ...]) -> None:
         traits = self._traits
         spec = self._traits_typed.get(name)
-        if isinstance(value, Decimal) and spec is not None and spec.type is PropertyType.TIME:
-            traits.put("v_time", int(value))
+        kind = None if spec is None else spec.type
+        if kind is PropertyType.TIME and isinstance(value, Decimal | str):
+            traits.put("v_time", value_ticks(value))
+        elif kind is PropertyType.POINT and isinstance(value, tuple):
+            traits.put("v_point", [float(cast(Decimal, part)) for part in value])
         elif value is not None:
             _put_trait(traits, value)
         text = "" if value is None else json_text(value)

@@ -250,6 +250,8 @@ class Staging:
                 column = event_column(name, kind)
                 read = value_expression(name, kind)
                 late = read if kind in ARRAY_TYPES else f"ifNull({column}, {read})"
+                if kind == "point":
+                    late = f"if(empty({column}), {read}, {column})"
                 values[column] = f"if({here}, {column}, {late})"
                 continue
             column = length_column(name)

@@ -8,6 +8,8 @@ from typing import Any, Final, assert_never
 
 import re2
 
+from relo_dsl.interpret.places import in_area, near
+from relo_dsl.interpret.times import anniversary_in, in_window, instant
 from relo_dsl.interpret.values import Values, read
 from relo_dsl.terms import (
     Absent,
@@ -49,8 +51,11 @@ def test(predicate: Predicate, values: Values, at: int) -> bool:
             return missing or test(inner, values, at)
         case Absent(value):
             return value
-        case CompareProperties(left, op, right):
-            return compare(read(left, values), op, read(right, values))
+        case CompareProperties(left, op, right, zone):
+            first, second = read(left, values), read(right, values)
+            if zone is not None and first is not None and second is not None:
+                first, second = instant(first, zone), instant(second, zone)
+            return compare(first, op, second)
         case _:
             value = read(predicate.property, values)
             return value is not None and _passes(predicate, value, at)
@@ -73,8 +78,14 @@ def _passes(predicate: Predicate, value: Any, at: int) -> bool:
             return all(other in value for other in others)
         case Exists():
             return True
-        case InWindow() | AnniversaryIn() | Near() | InArea():
-            raise NotImplementedError
+        case InWindow():
+            return in_window(predicate, value, at)
+        case AnniversaryIn():
+            return anniversary_in(predicate, value, at)
+        case Near():
+            return near(predicate, value)
+        case InArea():
+            return in_area(predicate, value)
         case AnyElement(_, where):
             return any(test(where, element, at) for element in value)
         case _:

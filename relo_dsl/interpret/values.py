@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any, assert_never
 
 from relo_dsl.catalog import PropertyType
+from relo_dsl.geo import coordinates, spelled
+from relo_dsl.records import MAX_TIME, MIN_TIME
 from relo_dsl.terms import Property
-from relo_dsl.times import TimeError, parse_instant
+from relo_dsl.times import TimeError, parse_instant, parse_moment
 
 #: What a record holds under one name, None for a trait set to null; see `relo_dsl.records`.
 Values = Mapping[str, Any]
@@ -17,7 +20,8 @@ Values = Mapping[str, Any]
 def read(prop: Property, values: Values) -> Any:
     """The value of a property as its type has it, None where it is absent.
 
-    Text is str, numbers and times (epoch milliseconds) Decimal, booleans bool, arrays tuples. A
+    Text is str, numbers Decimal, booleans bool, arrays tuples; a time is epoch milliseconds as
+    Decimal, or a date where it is a local date; a point is (latitude, longitude) in floats. A
     value of another type than the property's reads as absent: nothing is ever converted.
     """
     if prop.parent is not None:
@@ -26,7 +30,10 @@ def read(prop: Property, values: Values) -> Any:
             return None
         found = (typed(prop.type.element, element.get(prop.name)) for element in elements)
         return tuple(value for value in found if value is not None)
-    return typed(prop.type, values.get(prop.name))
+    found = typed(prop.type, values.get(prop.name))
+    if found is None and prop.type is PropertyType.POINT:
+        return typed(prop.type, spelled(prop.name, values))
+    return found
 
 
 def typed(kind: PropertyType, value: Any) -> Any:
@@ -47,7 +54,8 @@ def typed(kind: PropertyType, value: Any) -> Any:
         case PropertyType.OBJECTS:
             return _all(Mapping, value)
         case PropertyType.POINT:
-            raise NotImplementedError
+            point = coordinates(value)
+            return None if point is None else (float(point[0]), float(point[1]))
         case _:
             assert_never(kind)
 
@@ -57,13 +65,17 @@ def _all(wanted: Any, value: Any) -> tuple[Any, ...] | None:
     return value if fits else None
 
 
-def _time(value: Any) -> Decimal | None:
-    """Whole epoch milliseconds, RFC 3339, or a date; without an offset, UTC."""
-    if isinstance(value, Decimal) and value == int(value):
+def _time(value: Any) -> Decimal | date | None:
+    """Whole epoch milliseconds, RFC 3339 (without an offset, UTC), or a local date; from the years
+    1900 to 2199, as no other can be stored.
+    """
+    if isinstance(value, Decimal) and MIN_TIME <= value < MAX_TIME and value == int(value):
         return value
     if isinstance(value, str):
         try:
-            return Decimal(parse_instant(value))
+            moment = parse_moment(value)
+            if MIN_TIME <= parse_instant(value) < MAX_TIME:
+                return moment if isinstance(moment, date) else Decimal(moment)
         except TimeError:
             return None
     return None

@@ -103,7 +103,7 @@ def test_traits_scores_and_consent(engine: Engine, new_client: int) -> None:
     assert rows == [
         ("", 0, "", *none),
         ("b", 1, "true", None, None, True, None, [], [], 5, 0),
-        ("birthday", 1, "1577836800000", None, None, None, "2020-01-01 00:00:00.000", [], [], 5, 0),
+        ("birthday", 1, '"2020-01-01"', None, None, None, "2020-01-01 00:00:00.0001", [], [], 5, 0),
         ("gone", 0, "", *none),
         ("n", 1, "5", None, Decimal(5), None, None, [], [], 5, 0),
         ("numbers", 1, "[1]", None, None, None, None, [], [Decimal(1)], 5, 0),

@@ -93,7 +93,7 @@ def test_booleans() -> None:
 def test_times_compare_as_instants_however_they_came() -> None:
     due = Property("due", PropertyType.TIME)
     paid = Property("paid", PropertyType.TIME)
-    before = CompareProperties(paid, "<", due)
+    before = CompareProperties(paid, "<", due, "UTC")
     assert passes(before, paid="2026-01-01", due="2026-01-01T00:00:00.001Z")
     assert passes(before, paid=1767225599999, due="2026-01-01")
     assert not passes(before, paid="2026-01-01T01:00:00+01:00", due="2026-01-01T00:00:00Z")

@@ -46,7 +46,10 @@ CREATE TABLE IF NOT EXISTS traits
     v_string LowCardinality(Nullable(String)) CODEC(ZSTD(1)),
     v_number Nullable(Decimal(38, 9)) CODEC(ZSTD(1)),
     v_boolean Nullable(Bool) CODEC(ZSTD(1)),
-    v_time Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(1)),
+    -- tenths of milliseconds: a local date is its midnight UTC and one tenth
+    v_time Nullable(DateTime64(4, 'UTC')) CODEC(ZSTD(1)),
+    -- latitude and longitude; empty where there is none
+    v_point Array(Float64) CODEC(ZSTD(1)),
     v_strings Array(LowCardinality(String)) CODEC(ZSTD(1)),
     v_numbers Array(Decimal(38, 9)) CODEC(ZSTD(1)),
     -- the value as JSON, whatever its type
