@@ -91,6 +91,8 @@ CODES: dict[str, tuple[Severity, str]] = {
     "expected-property": (Severity.ERROR, "something else where a property should stand"),
     "expected-value": (Severity.ERROR, "something else where a value should stand"),
     "window-not-allowed": (Severity.ERROR, "a window where none can stand"),
+    "expected-window": (Severity.ERROR, "a window missing where one must stand"),
+    "step-after-no": (Severity.ERROR, "a step behind `then no`, which must stand last"),
     "nothing-to-repeat": (Severity.ERROR, "a window with nothing before it to repeat"),
     "contradiction": (Severity.ERROR, "a condition that can never hold"),
     "not-yet": (Severity.ERROR, "part of the language that this version cannot evaluate yet"),

@@ -8,10 +8,13 @@ from decimal import Decimal
 from functools import cached_property
 
 from relo_dsl.bind.checks import check_condition, check_operands, check_windows
+from relo_dsl.bind.extremes import bind_extreme, is_extreme
 from relo_dsl.bind.lets import Bound, Lets
 from relo_dsl.bind.measures import QuantityBinder, Taken
 from relo_dsl.bind.predicates import PredicateBinder
+from relo_dsl.bind.regularity import bind_regularity
 from relo_dsl.bind.selections import SelectionBinder
+from relo_dsl.bind.sequences import bind_sequence, sequence_of
 from relo_dsl.bind.shapes import Test, is_later, not_yet, repeated_window, sides
 from relo_dsl.bind.values import SpecResolver, ValueBinder
 from relo_dsl.bind.windows import bind_window
@@ -79,9 +82,15 @@ class ConditionBinder:
                 return self._reference(expr)
             case nodes.Path() if self.is_let(expr):
                 return self._let_condition(expr)
+            case nodes.Sequence():
+                return bind_sequence(self, expr)
+            case nodes.Regularity():
+                return bind_regularity(self, expr)
             case nodes.ErrorExpr():
                 return BROKEN
-        if self._is_measured(expr):
+        if is_extreme(expr):
+            return bind_extreme(self, expr)
+        if self.is_measured(expr):
             return self._measured(expr, ALL_TIME)
         if self._is_trait(expr):
             return Trait(self._traits.bind(expr))
@@ -118,7 +127,11 @@ class ConditionBinder:
 
     def _subject(self, operand: nodes.Expr) -> nodes.Expr | None:
         """What a window after this operand would repeat: it without window, `not` and `no`."""
+        if (steps := sequence_of(operand)) is not None:
+            return steps
         match operand:
+            case nodes.Windowed(nodes.Windowed() as inner, _) if is_extreme(inner):
+                return inner  # its window tests a property
             case nodes.Not(inner) | nodes.No(inner) | nodes.Windowed(inner, _):
                 return self._subject(inner)
             case nodes.Chain() | nodes.Paren() | nodes.InReference() | nodes.Repeat():
@@ -127,12 +140,14 @@ class ConditionBinder:
                 return None
         if self._is_trait(operand):
             return None
-        if self._is_measured(operand) or self.selections.is_selection(operand):
+        if is_extreme(operand):
+            return operand
+        if self.is_measured(operand) or self.selections.is_selection(operand):
             return operand
         return None
 
     def _hint_repeat(self, subject: nodes.Expr, operand: nodes.Expr) -> None:
-        if self._is_measured(subject):
+        if isinstance(subject, nodes.Sequence) or is_extreme(subject) or self.is_measured(subject):
             return
         selection = self.selections.bind(subject)
         if selection.where is None:
@@ -170,9 +185,11 @@ class ConditionBinder:
         if is_later(inner):
             return self.not_yet(operand)
         if (
-            isinstance(inner, nodes.InReference)
+            isinstance(inner, nodes.InReference | nodes.Regularity)
+            or sequence_of(inner) is not None
+            or is_extreme(inner)
             or self._is_trait(inner)
-            or self._is_measured(inner)
+            or self.is_measured(inner)
         ):
             self.found.report(
                 "expected-selection",
@@ -185,6 +202,10 @@ class ConditionBinder:
 
     def _windowed(self, expr: nodes.Windowed) -> Condition:
         operand = expr.operand
+        if is_extreme(expr):
+            return bind_extreme(self, expr)
+        if (steps := sequence_of(operand)) is not None:
+            return bind_sequence(self, steps, self.window(expr.window))
         if isinstance(operand, nodes.Paren) and not is_later(operand.operand):
             operand = operand.operand
         if is_later(operand) or isinstance(operand, nodes.Windowed):
@@ -193,7 +214,7 @@ class ConditionBinder:
             # `not` binds tighter than nothing else: only parentheses bring it under a window.
             return self._window_misplaced(expr.window)
         window = self.window(expr.window)
-        if self._is_measured(operand):
+        if self.is_measured(operand):
             return self._measured(operand, window, expr.window)
         if self._is_trait(operand):
             return self.not_yet(expr)
@@ -309,7 +330,7 @@ class ConditionBinder:
 
     # ---- measures ------------------------------------------------------------------------------
 
-    def _is_measured(self, expr: nodes.Expr) -> bool:
+    def is_measured(self, expr: nodes.Expr) -> bool:
         """Whether an expression compares measures (rather than properties)."""
         match expr:
             case nodes.Compare(_, left, right):
@@ -394,7 +415,7 @@ class ConditionBinder:
                 return self._bind_let(operand)
             case nodes.ErrorExpr():
                 return None
-        if not (self._is_measured(expr) or self._is_trait(expr)) and self.selections.is_selection(
+        if not (self.is_measured(expr) or self._is_trait(expr)) and self.selections.is_selection(
             expr
         ):
             return self.selections.bind(expr)

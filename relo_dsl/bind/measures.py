@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
-from relo_dsl.bind.shapes import LATER_MEASURES, split_property
+from relo_dsl.bind.extremes import is_extreme_call
+from relo_dsl.bind.shapes import split_property
 from relo_dsl.catalog import PropertyType
 from relo_dsl.diagnostics import did_you_mean
 from relo_dsl.syntax import nodes
@@ -28,8 +29,11 @@ from relo_dsl.terms import (
 if TYPE_CHECKING:
     from relo_dsl.bind.conditions import ConditionBinder
 
-PropertyMeasure = Literal["sum", "avg", "min", "max", "distinct"]
-_MEASURES = ("count", "sum", "avg", "min", "max", "distinct")
+PropertyMeasure = Literal["sum", "avg", "min", "max", "median", "distinct"]
+Counted = Literal["count", "days", "weeks", "months"]
+#: Measures of events, and measures of a property of theirs.
+_COUNTED = ("count", "days", "weeks", "months")
+_MEASURES = (*_COUNTED, "sum", "avg", "min", "max", "median", "distinct")
 #: With 9 places each, the product of more would leave too few digits before the point.
 _MAX_FACTORS = 4
 
@@ -129,9 +133,8 @@ class QuantityBinder:
 
     def _measure(self, call: nodes.Call) -> Quantity:
         outer, kind = self.outer, call.function.text
-        if kind in LATER_MEASURES or call.rest:
-            outer.not_yet(call)
-            return Constant(Decimal(0))
+        if is_extreme_call(call) or call.rest:
+            return self._no_number(call)
         if kind not in _MEASURES:
             help_text, best = did_you_mean(kind, _MEASURES, "measure")
             outer.found.report(
@@ -148,9 +151,22 @@ class QuantityBinder:
             argument = argument.operand
         else:
             self.taken.window = True
-        if kind == "count":
-            return Measure("count", outer.selections.bind(argument), None, window)
+        if kind in _COUNTED:
+            zone = None if kind == "count" else outer.zone
+            selection = outer.selections.bind(argument)
+            return Measure(cast("Counted", kind), selection, None, window, zone)
         return self._of_property(cast("PropertyMeasure", kind), argument, window)
+
+    def _no_number(self, call: nodes.Call) -> Quantity:
+        """`last(purchase).revenue + 1`, `count(purchase).revenue`."""
+        text = self.outer.found.source.slice(call.span)
+        if not is_extreme_call(call):
+            message, advice = "a measure is a number: it has no properties", None
+        else:
+            message = f"`{text}` cannot be part of a calculation"
+            advice = "test it by itself, such as `last(purchase).revenue > 100`"
+        self.outer.found.report("expected-number", call.span, message, help=advice)
+        return Constant(Decimal(0))
 
     def _of_property(self, kind: PropertyMeasure, argument: nodes.Expr, window: Window) -> Quantity:
         outer = self.outer

@@ -11,8 +11,6 @@ from relo_dsl.terms import Op
 #: `a < b` is `b > a`.
 FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
-LATER_MEASURES = ("median", "days", "weeks", "months", "first", "last")
-
 #: Tests whose left operand may be `event.property`, `user.trait` or a plain property.
 Test = (
     nodes.Compare
@@ -93,9 +91,7 @@ def is_later(expr: nodes.Expr) -> bool:
     """Parts of the language that a later version evaluates."""
     match expr:
         case (
-            nodes.Sequence()
-            | nodes.Regularity()
-            | nodes.HeldFor()
+            nodes.HeldFor()
             | nodes.Anniversary()
             | nodes.Affine()
             | nodes.IsNamed()
@@ -103,8 +99,6 @@ def is_later(expr: nodes.Expr) -> bool:
             | nodes.InZone()
         ):
             return True
-        case nodes.Call(function):
-            return function.text in LATER_MEASURES
         case nodes.Paren(operand) | nodes.Windowed(operand, _):
             return is_later(operand)
         case nodes.Path(names):
