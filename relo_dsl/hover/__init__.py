@@ -1,0 +1,1 @@
+"""What the thing under the cursor means: Markdown for editors and for `relo hover`."""
