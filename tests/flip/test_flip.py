@@ -20,7 +20,6 @@ from relo_dsl.terms import (
     Absence,
     Ago,
     AnniversaryIn,
-    AnyElement,
     At,
     Comparison,
     Condition,
@@ -40,7 +39,7 @@ from relo_dsl.terms import (
     Trait,
     Window,
 )
-from relo_dsl.times import UNITS, TimeError, local_midnight, parse_instant, period_start
+from relo_dsl.times import UNITS, TimeError, parse_instant, period_start
 from tests.differential.cases import Case
 from tests.differential.collect import collect
 from tests.oracle.build import CLIENT, DAY, HOUR, NOW, consent, d, did, event, identify, text
@@ -130,7 +129,7 @@ class TestCalendars:
         middle = parse_instant(when)
         for unit in ("day", "week", "month"):
             for shift in (0, -1, -2):
-                window = Window(LocalStart(unit, shift, zone), LocalStart(unit, shift + 1, zone))  # type: ignore[arg-type]
+                window = Window(LocalStart(unit, shift, zone), LocalStart(unit, shift + 1, zone))
                 condition = Did(Selection(("purchase",)), window)
                 for aside in (-HOUR, -1, 0, 1, 10 * UNITS["min"], HOUR):
                     history = History.of([event(ago=NOW - middle - aside)], client=CLIENT)
