@@ -80,6 +80,8 @@ CODES: dict[str, tuple[Severity, str]] = {
     "unknown-value": (Severity.ERROR, "a value outside the ones the catalog lists"),
     "unknown-segment": (Severity.ERROR, "a reference to a definition that does not exist"),
     "unknown-list": (Severity.ERROR, "a list that nobody uploaded"),
+    "unknown-place": (Severity.ERROR, "a place that the catalog does not have"),
+    "unknown-zone": (Severity.ERROR, "a zone that the catalog does not have"),
     "unknown-destination": (Severity.ERROR, "an export to a destination that does not exist"),
     "unknown-function": (Severity.ERROR, "a measure that does not exist"),
     "ambiguous-name": (Severity.ERROR, "a name that means two things"),

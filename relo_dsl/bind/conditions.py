@@ -15,7 +15,16 @@ from relo_dsl.bind.predicates import PredicateBinder
 from relo_dsl.bind.regularity import bind_regularity
 from relo_dsl.bind.selections import SelectionBinder
 from relo_dsl.bind.sequences import bind_sequence, sequence_of
-from relo_dsl.bind.shapes import Test, is_later, not_yet, repeated_window, sides
+from relo_dsl.bind.shapes import (
+    Test,
+    is_later,
+    is_time_test,
+    not_yet,
+    repeated_window,
+    sides,
+    split_property,
+    with_window,
+)
 from relo_dsl.bind.values import SpecResolver, ValueBinder
 from relo_dsl.bind.windows import bind_window
 from relo_dsl.catalog import Catalog, Retention
@@ -74,7 +83,7 @@ class ConditionBinder:
                 return self.condition(operand)
             case nodes.No(operand):
                 return self._no(operand)
-            case nodes.Windowed():
+            case nodes.Windowed() if not is_time_test(expr):
                 return self._windowed(expr)
             case nodes.Repeat():
                 return self._nothing_to_repeat(expr.span)
@@ -113,7 +122,7 @@ class ConditionBinder:
                 negated = isinstance(operand, nodes.Not)
                 if negated:
                     self._hint_repeat(subject, operand)
-                repeated = self.condition(nodes.Windowed(subject, window, operand.span))
+                repeated = self.condition(with_window(subject, window, operand.span))
                 bound.append((operand, Not(repeated) if negated else repeated))
         spans = [(operand.span, condition) for operand, condition in bound]
         self.operands_seen.extend(spans)
@@ -130,6 +139,12 @@ class ConditionBinder:
         if (steps := sequence_of(operand)) is not None:
             return steps
         match operand:
+            case nodes.Windowed(inner) if is_time_test(operand):
+                return inner
+            case nodes.Anniversary():
+                return operand
+            case nodes.Windowed(nodes.Windowed() as inner, _) if is_time_test(inner):
+                return inner  # the second window, that of the events, is repeated
             case nodes.Windowed(nodes.Windowed() as inner, _) if is_extreme(inner):
                 return inner  # its window tests a property
             case nodes.Not(inner) | nodes.No(inner) | nodes.Windowed(inner, _):
@@ -149,6 +164,8 @@ class ConditionBinder:
     def _hint_repeat(self, subject: nodes.Expr, operand: nodes.Expr) -> None:
         if isinstance(subject, nodes.Sequence) or is_extreme(subject) or self.is_measured(subject):
             return
+        if isinstance(subject, nodes.Anniversary) or split_property(subject)[0] is not None:
+            return  # a time, tested once more
         selection = self.selections.bind(subject)
         if selection.where is None:
             return
@@ -177,7 +194,7 @@ class ConditionBinder:
     def _no(self, operand: nodes.Expr) -> Condition:
         window = ALL_TIME
         inner = operand
-        if isinstance(inner, nodes.Windowed):
+        if isinstance(inner, nodes.Windowed) and not is_time_test(inner):
             window = self.window(inner.window)
             inner = inner.operand
         if isinstance(inner, nodes.Repeat):
@@ -208,8 +225,10 @@ class ConditionBinder:
             return bind_sequence(self, steps, self.window(expr.window))
         if isinstance(operand, nodes.Paren) and not is_later(operand.operand):
             operand = operand.operand
-        if is_later(operand) or isinstance(operand, nodes.Windowed):
+        if is_later(operand):
             return self.not_yet(expr)
+        if isinstance(operand, nodes.Windowed) and not is_time_test(operand):
+            return self._window_misplaced(expr.window)
         if isinstance(operand, nodes.Not | nodes.No):
             # `not` binds tighter than nothing else: only parentheses bring it under a window.
             return self._window_misplaced(expr.window)
@@ -217,7 +236,7 @@ class ConditionBinder:
         if self.is_measured(operand):
             return self._measured(operand, window, expr.window)
         if self._is_trait(operand):
-            return self.not_yet(expr)
+            return self._window_misplaced(expr.window)
         if self.selections.is_selection(operand):
             return Did(self.selections.bind(operand), window)
         if isinstance(operand, nodes.ErrorExpr):
@@ -326,7 +345,7 @@ class ConditionBinder:
 
     @cached_property
     def _values(self) -> ValueBinder:
-        return ValueBinder(self.found, self._number_let)
+        return ValueBinder(self.found, self._number_let, self.zone, self.catalog)
 
     # ---- measures ------------------------------------------------------------------------------
 

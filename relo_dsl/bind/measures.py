@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
 from relo_dsl.bind.extremes import is_extreme_call
-from relo_dsl.bind.shapes import split_property
+from relo_dsl.bind.shapes import is_time_test, split_property
 from relo_dsl.catalog import PropertyType
 from relo_dsl.diagnostics import did_you_mean
 from relo_dsl.syntax import nodes
@@ -146,7 +146,8 @@ class QuantityBinder:
             )
             return Constant(Decimal(0))
         argument, window = call.argument, self.window
-        if isinstance(argument, nodes.Windowed):
+        counts_times = kind in _COUNTED and is_time_test(argument)
+        if isinstance(argument, nodes.Windowed) and not counts_times:
             window = outer.window(argument.window)
             argument = argument.operand
         else:
@@ -187,9 +188,10 @@ class QuantityBinder:
             dotted = ".".join(name.text for name in names)
             target = Property(dotted, PropertyType.NUMBER)
         elif kind == "distinct":
-            if target.is_array:
+            if target.is_array or target.type is PropertyType.POINT:
+                what = "an array" if target.is_array else "a point"
                 outer.found.report(
-                    "type-mismatch", path.span, "`distinct` needs a single value, not an array"
+                    "type-mismatch", path.span, f"`distinct` needs a single value, not {what}"
                 )
         elif target.type is not PropertyType.NUMBER or target.is_array:
             what = "an array" if target.is_array else f"a {target.type}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import re2
 
+from relo_dsl.bind.places import bind_near, bind_zone
+from relo_dsl.bind.times import as_type, bind_time
 from relo_dsl.bind.values import Found, Resolver, SpecResolver, ValueBinder
 from relo_dsl.catalog import PropertySpec, PropertyType
 from relo_dsl.diagnostics import Diagnostics
@@ -75,8 +77,14 @@ class PredicateBinder:
                 return self._any_element(path, where)
             case nodes.ErrorExpr():
                 return BROKEN
-            case nodes.Windowed() | nodes.NearPoint() | nodes.InZone():
-                return self._not_yet(expr)
+            case nodes.Windowed() | nodes.Anniversary():
+                return bind_time(self, expr)
+            case nodes.NearPoint():
+                return bind_near(self, expr)
+            case nodes.InZone():
+                return bind_zone(self, expr)
+            case nodes.Repeat():
+                return self._repeat(expr)
             case nodes.Path():
                 return self._lonely(expr)
             case _:
@@ -143,6 +151,7 @@ class PredicateBinder:
             if side.property.is_array:
                 self._scalar_expected(side, span)
                 return BROKEN
+        left, right = _both_times(left, right)
         if left.property.type is not right.property.type:
             self.found.report(
                 "type-mismatch",
@@ -151,12 +160,17 @@ class PredicateBinder:
                 f"`{right.property.name}` is a {right.property.type}",
             )
             return BROKEN
-        return CompareProperties(left.property, op, right.property)
+        kind = left.property.type
+        if kind is PropertyType.POINT:
+            self._mismatch(left, span, "points are not compared with each other")
+            return BROKEN
+        zone = self.values.zone if kind is PropertyType.TIME else None
+        return CompareProperties(left.property, op, right.property, zone)
 
     def _one_of(
         self, operand: nodes.Expr, values: tuple[nodes.Expr, ...], negated: bool
     ) -> Predicate:
-        target = self._scalar(operand)
+        target = self.scalar(operand)
         if target is None:
             return BROKEN
         bound = [self.values.of(value, target) for value in values]
@@ -168,7 +182,7 @@ class PredicateBinder:
     def _in_range(
         self, operand: nodes.Expr, low: nodes.Expr, high: nodes.Expr, negated: bool, span: Span
     ) -> Predicate:
-        target = self._scalar(operand)
+        target = self.scalar(operand)
         if target is not None and target.property.type is not PropertyType.NUMBER:
             self._mismatch(target, span, "a range needs a number")
             target = None
@@ -183,7 +197,7 @@ class PredicateBinder:
         return InRange(target.property, first, last, negated)
 
     def _text(self, expr: nodes.TextMatch) -> Predicate:
-        target = self._scalar(expr.operand)
+        target = self.scalar(expr.operand)
         if target is not None and target.property.type is not PropertyType.STRING:
             self._mismatch(target, expr.span, f"`{expr.how}` needs a string")
             target = None
@@ -253,7 +267,8 @@ class PredicateBinder:
             self.found.report("expected-property", expr.span, "expected the name of a property")
         return None
 
-    def _scalar(self, expr: nodes.Expr) -> Found | None:
+    def scalar(self, expr: nodes.Expr) -> Found | None:
+        """The property that an expression names, unless it is an array; else None, reported."""
         target = self._property(expr)
         if target is not None and target.property.is_array:
             self._scalar_expected(target, expr.span)
@@ -290,10 +305,26 @@ class PredicateBinder:
             )
         return BROKEN
 
-    def _not_yet(self, expr: nodes.Expr) -> Predicate:
-        what = self.found.source.slice(expr.span)
-        self.found.report("not-yet", expr.span, f"`{what}` cannot be evaluated by this version yet")
+    def _repeat(self, expr: nodes.Repeat) -> Predicate:
+        self.found.report(
+            "nothing-to-repeat",
+            expr.span,
+            "a test of a property is not repeated by a window alone",
+            help="write the name of the time in front of the window",
+        )
         return BROKEN
+
+
+def _both_times(left: Found, right: Found) -> tuple[Found, Found]:
+    """Two properties, as times where one is a time and the other can be read as one."""
+    kinds = {left.property.type, right.property.type}
+    if PropertyType.TIME not in kinds:
+        return left, right
+    as_times = [as_type(f.property, f.spec.readable, PropertyType.TIME) for f in (left, right)]
+    first, second = as_times
+    if first is None or second is None:
+        return left, right
+    return replace(left, property=first), replace(right, property=second)
 
 
 def pattern_problem(pattern: str) -> str | None:

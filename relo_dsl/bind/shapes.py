@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relo_dsl.diagnostics import Diagnostics
+from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import Op
 
@@ -20,6 +21,10 @@ Test = (
     | nodes.Has
     | nodes.Exists
     | nodes.OrMissing
+    | nodes.NearPoint
+    | nodes.InZone
+    | nodes.Anniversary
+    | nodes.Windowed  # of a time alone: see `is_time_test`
 )
 
 
@@ -30,6 +35,13 @@ def repeated_window(operand: nodes.Expr) -> nodes.Window | None:
             return window
         case _:
             return None
+
+
+def with_window(subject: nodes.Expr, window: nodes.Window, span: Span) -> nodes.Expr:
+    """What a window repeats, with that window."""
+    if isinstance(subject, nodes.Anniversary):
+        return replace(subject, window=window, span=span)
+    return nodes.Windowed(subject, window, span)
 
 
 def sides(expr: Test) -> tuple[nodes.Expr, ...]:
@@ -83,6 +95,13 @@ def rooted(expr: Test) -> tuple[nodes.Expr, nodes.Expr] | None:
     return None if base is None else (base, replace(expr, operand=_path(names)))
 
 
+def is_time_test(expr: nodes.Expr) -> bool:
+    """Whether an expression is `purchase.due within 7d` or `user.trial_ends today`: a window of a
+    property or trait that is a time, not of events.
+    """
+    return isinstance(expr, nodes.Windowed) and split_property(expr.operand)[0] is not None
+
+
 def _path(names: tuple[nodes.Name, ...]) -> nodes.Path:
     return nodes.Path(names, names[0].span.to(names[-1].span))
 
@@ -92,11 +111,8 @@ def is_later(expr: nodes.Expr) -> bool:
     match expr:
         case (
             nodes.HeldFor()
-            | nodes.Anniversary()
             | nodes.Affine()
             | nodes.IsNamed()
-            | nodes.NearPoint()
-            | nodes.InZone()
         ):
             return True
         case nodes.Paren(operand) | nodes.Windowed(operand, _):

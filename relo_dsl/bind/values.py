@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from relo_dsl.catalog import PropertySpec, PropertyType
+from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.diagnostics import Diagnostics, did_you_mean
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
@@ -136,10 +136,14 @@ _WORDS = {str: "a string", Decimal: "a number", bool: "true or false"}
 
 @dataclass(frozen=True)
 class ValueBinder:
-    """Literals, and names of numbers, as values of a given property."""
+    """Literals, and names of numbers, as values of a given property; and what else predicates
+    need of the definition and the catalog.
+    """
 
     found: Diagnostics
     number_let: Callable[[nodes.Path], Decimal | None]
+    zone: str  # of the definition, for local dates
+    catalog: Catalog
 
     def literal(self, expr: nodes.Expr) -> Value | None:
         """The value of a literal or of a `let` number; None, reported, for anything else."""

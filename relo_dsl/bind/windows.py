@@ -37,9 +37,14 @@ def bind_window(window: nodes.Window, zone: str, found: Diagnostics) -> Window:
     except TimeError as error:
         if not _is_reported(window, found):
             found.report("date", window.span, str(error))
-    except _NotYet:
-        what = found.source.slice(window.span)
-        found.report("not-yet", window.span, f"`{what}` cannot be evaluated by this version yet")
+    except _Future:
+        length = found.source.slice(window.span).split()[-1]
+        found.report(
+            "window-not-allowed",
+            window.span,
+            "events that have not happened yet do not exist: `within next` tests a time",
+            help=f"write `within {length}`, or test a property: `event[time within next {length}]`",
+        )
     except _TooLong:
         found.report("duration", window.span, "a window must not be over 100 years long")
     return Window()
@@ -54,7 +59,22 @@ def _is_reported(window: nodes.Window, found: Diagnostics) -> bool:
     )
 
 
-class _NotYet(Exception):
+def bind_value_window(window: nodes.Window, zone: str, found: Diagnostics) -> Window:
+    """The ends of a window of a value that is a time, which may lie after T: `this week` is the
+    whole week, and `before DATE` has no other end. What is wrong is reported.
+    """
+    if isinstance(window, nodes.WithinNext):
+        return Window(Ago(0), Ago(-window.length.millis))
+    bound = bind_window(window, zone, found)
+    if bound.after is None or bound.until is not None:
+        return bound
+    if isinstance(bound.after, LocalStart):
+        # A current period, or several of which it is the last.
+        return Window(bound.after, LocalStart(bound.after.unit, 1, zone))
+    return Window(bound.after, Ago(0))
+
+
+class _Future(Exception):
     pass
 
 
@@ -89,7 +109,7 @@ def _window(window: nodes.Window, zone: str) -> Window:
                 raise _TooLong
             return Window(LocalStart(_CALENDAR[calendar_unit], 1 - count, zone))
         case nodes.WithinNext():
-            raise _NotYet
+            raise _Future
         case _:
             assert_never(window)
 
