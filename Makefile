@@ -36,12 +36,13 @@ demo: install ## Load a retailer's real data, build the audiences, show them
 test: install ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: install ## Lint, types, import rules, formatting of the definitions, docs
+check: install ## Lint, types, import rules, layout and tests of the definitions, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/relo fmt --check segments
+	$(BIN)/relo test segments
 	$(BIN)/mkdocs build --strict --quiet
 
 bench: install ## Measure against hand-written queries and bare tools
