@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import assert_never
 
 from sqlglot import exp
@@ -28,6 +29,8 @@ from relo_dsl.sql.build import (
     negated,
     number,
 )
+from relo_dsl.sql.places import in_area, near
+from relo_dsl.sql.times import anniversary_in, compare_times, in_window
 from relo_dsl.terms import (
     Absent,
     And,
@@ -75,6 +78,8 @@ def _event_present(prop: Property) -> exp.Expr:
         flag = presence_column(prop.parent, PropertyType.OBJECTS)
     elif prop.is_array:
         flag = presence_column(prop.name, prop.type)
+    elif prop.type is PropertyType.POINT:
+        return call("notEmpty", _event_value(prop))
     else:
         return _is_not_null(_event_value(prop))
     return compare(column(flag), "=", number(1))
@@ -121,6 +126,9 @@ class PredicateSql:
                 return (TRUE if value else FALSE).copy()
             case Compare(prop, op, value):
                 return compare(self.source.value(prop), op, self._value(value))
+            case CompareProperties(left, op, right, str(zone)):
+                sides = self._reader(left), self._reader(right)
+                return compare_times(sides[0], op, sides[1], zone, self.params)
             case CompareProperties(left, op, right):
                 return compare(self.source.value(left), op, self.source.value(right))
             case OneOf():
@@ -133,10 +141,20 @@ class PredicateSql:
                 return self._has(prop, how, values)
             case AnyElement(prop, where):
                 return self._any_element(prop, where)
-            case InWindow() | AnniversaryIn() | Near() | InArea():
-                raise NotImplementedError
+            case InWindow(prop):
+                return in_window(predicate, self._reader(prop), self.params, self.now)
+            case AnniversaryIn(prop):
+                read, present = self._reader(prop), self.source.present(prop)
+                return anniversary_in(predicate, read, present, self.params, self.now)
+            case Near(prop):
+                return near(predicate, self._reader(prop), self.params)
+            case InArea(prop):
+                return in_area(predicate, self._reader(prop), self.params)
             case _:
                 assert_never(predicate)
+
+    def _reader(self, prop: Property) -> Callable[[], exp.Expr]:
+        return partial(self.source.value, prop)
 
     def _missing(self, prop: Property) -> exp.Expr:
         present = self.source.present(prop)

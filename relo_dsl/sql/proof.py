@@ -39,7 +39,15 @@ _FUNCTIONS = frozenset(
         "ARRAY_CONTAINS REGEXP_LIKE STARTS_WITH ENDS_WITH STR_POSITION",
         "countIf sumIf minIf maxIf argMaxIf uniqExact uniqExactIf",
         "arrayExists hasAll hasAny assumeNotNull isNotNull bitAnd bitShiftLeft divideDecimal",
+        "toDate32 toDateTime64 toTimeZone toMonth toDayOfMonth reinterpretAsInt64",
+        "SIN COS arrayCount arrayElement notEmpty",
         "toDecimal256 toInt128 toUnixTimestamp64Milli lowerUTF8 replaceAll",
+        # local days, medians, first and last, sequences, many periods
+        "toDate32 toInt32 toYYYYMM intDiv roundDown argMinIf ARG_MIN notEmpty",
+        "quantileExactLow quantileExactLowIf quantileExactHigh quantileExactHighIf",
+        "groupArray groupArrayIf arraySort TRANSFORM arrayFill arrayReverseFill bitTest",
+        "arrayPushFront arrayPushBack arrayPopFront arrayPopBack bitShiftRight",
+        "toInt64 toUInt64 toUInt128 toUInt256",
     )
     for name in line.split()
 )

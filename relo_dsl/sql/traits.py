@@ -15,6 +15,7 @@ _COLUMNS: dict[PropertyType, str] = {
     PropertyType.NUMBER: "v_number",
     PropertyType.BOOLEAN: "v_boolean",
     PropertyType.TIME: "v_time",
+    PropertyType.POINT: "v_point",
     PropertyType.STRINGS: "v_strings",
     PropertyType.NUMBERS: "v_numbers",
 }
@@ -51,13 +52,15 @@ def _source(names: tuple[str, ...], params: Parameters) -> Source:
 
     def present(prop: Property) -> exp.Expr:
         held: exp.Expr = column("present")
-        if not prop.is_array:
+        if prop.type is PropertyType.POINT:
+            held = call("notEmpty", column(_COLUMNS[prop.type]))
+        elif not prop.is_array:
             held = call("isNotNull", column(_COLUMNS[prop.type]))
         return exp.EQ(this=latest(held, prop), expression=exp.Literal.number(1))
 
     def value(prop: Property) -> exp.Expr:
         stored = column(_COLUMNS[prop.type])
-        if prop.is_array:
+        if prop.is_array or prop.type is PropertyType.POINT:
             return latest(stored, prop)
         return call("if", present(prop), latest(call("assumeNotNull", stored), prop), exp.Null())
 

@@ -20,6 +20,7 @@ from tests.differential.world import (
     dotted,
     properties,
 )
+from tests.differential.writing_times import point_test, time_test
 
 _AGES = ("1d", "7d", "30d", "1h", "1ms", "2d", "1d12h", "60d", "12h", "90d", "1w", "1s", "365d")
 _DATES = (
@@ -33,7 +34,8 @@ _PERIODS = (
     "on 2026-06-14", "on 2026-03-29", "in 2025", "in 2026-Q1",
 )  # fmt: skip
 ZONES = ("UTC", "America/Mexico_City", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Apia",
-         "America/New_York")  # fmt: skip
+         "America/New_York", "America/Santiago", "Asia/Kolkata")  # fmt: skip
+_PERIOD_KINDS = ("days", "weeks", "months")
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 _EVENTS = tuple(CATALOG.events)
 _REQUIRED = ("analytics", "email", "personalization, push", "64", "128", "255", "cross_client, 2")
@@ -249,7 +251,11 @@ class Writer:
             case PropertyType.STRINGS | PropertyType.NUMBERS:
                 return self._has(path, prop.type.element, prop)
             case PropertyType.TIME:
+                if self.pen.chance(50):
+                    return time_test(self, path)
                 return self._other(prop, known, prefix) or f"{path} exists"
+            case PropertyType.POINT:
+                return point_test(self, path)
             case PropertyType.BOOLEAN:
                 op = self.pen.pick(("=", "!="))
                 if self.pen.chance(15):
@@ -377,11 +383,13 @@ class Writer:
     def measure(self) -> str:
         if self.quantities and self.pen.chance(40):
             return self.pen.pick(self.quantities)
-        kind = self.pen.pick(("count", "count", "sum", "avg", "min", "max", "distinct"))
+        kind = self.pen.pick(
+            ("count", "count", "sum", "avg", "min", "max", "distinct", "median", *_PERIOD_KINDS)
+        )
         window = f" {self.window()}" if self.pen.chance(35) else ""
         self.bare = self.bare or not window
-        if kind == "count":
-            return f"count({self.selection()[1]}{window})"
+        if kind in ("count", *_PERIOD_KINDS):
+            return f"{kind}({self.selection()[1]}{window})"
         events, text = self._base()
         known = properties(events)
         fitting = [p for p in known if _measurable(p, kind)]

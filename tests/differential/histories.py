@@ -8,8 +8,10 @@ from typing import Any
 
 from relo_dsl.catalog import PropertySpec, PropertyType
 from relo_dsl.plan import Plan
+from relo_dsl.records import MAX_TIME, MIN_TIME
 from relo_dsl.times import parse_instant, subtract_months
 from tests.differential.pen import Chooser
+from tests.differential.values import point_value, time_value
 from tests.differential.vocabulary import Number, Vocabulary
 from tests.differential.world import CATALOG, FEW_NUMBERS, NUMBERS, STRINGS
 
@@ -29,15 +31,6 @@ INSTANTS = tuple(
     )
 )
 _FLAGS = (255, 0, 254, 251, 239, 223, 191, 127, 64, 4, 1, 21, 55, 253)
-_TIMES = (
-    1_781_524_800_000,
-    0,
-    -1,
-    "2026-06-15T12:00:00.001Z",
-    "2026-06-15",
-    "1900-01-01T00:00:00+00:00",
-    7_258_118_399_999,
-)
 _MIN_TIME = parse_instant("1910-01-01")
 
 
@@ -48,6 +41,7 @@ class Historian:
     pen: Chooser
     plan: Plan
     words: Vocabulary
+    moments: tuple[int, ...] = ()  # ends of windows, for values that are times
 
     def device(self, device: str, edges: list[int]) -> list[dict[str, Any]]:
         """What is recorded about one device, in no order of time."""
@@ -56,8 +50,11 @@ class Historian:
         if self.plan.default_flags == 0 and pen.chance(85):
             # Or hardly anything of an opt-in client would ever be seen.
             found.append({"t": "consent", "ts": edges[0] - 1, "did": device, "consent": 255})
-        happenings = range(pen.pick((1, 2, 2, 3, 4, 6)))
-        found += [self._happening(device, edges) for _ in happenings]
+        for _ in range(pen.pick((2, 3, 4, 4, 6, 8) if self.words.gaps else (1, 2, 2, 3, 4, 6))):
+            found.append(self._happening(device, edges))
+            if self.words.gaps and len(found) > 1 and pen.chance(50):
+                distance = pen.pick((0, *self.words.gaps)) + pen.pick((0, 1, -1))
+                found[-1]["ts"] = max(_MIN_TIME, pen.pick(found[:-1])["ts"] + distance)
         if pen.chance(35):
             seen = [record["ts"] for record in found]
             for _ in range(pen.pick((1, 1, 2, 3))):
@@ -90,6 +87,9 @@ class Historian:
 
     def edges(self, instant: int) -> list[int]:
         """Both sides of every end of every window, of T and of retention."""
+        ends = {end for window in self.words.windows for end in window.ends(instant)} | {instant}
+        known = sorted(end for end in ends if end is not None and MIN_TIME < end < MAX_TIME - 1)
+        self.moments = tuple(end + step for end in known for step in (0, 1, -1))
         return sorted({edge for edge in self._edges(instant) if edge > _MIN_TIME})
 
     def _edges(self, instant: int) -> Iterator[int]:
@@ -100,6 +100,7 @@ class Historian:
         for months in (self.plan.retention_months, self.plan.extended_months):
             if months is not None:
                 ends.append(subtract_months(instant, months))
+        ends += [end - gap for gap in self.words.gaps for end in ends[:3]]
         for end in ends:
             yield from (end - 1, end, end + 1)
         yield instant - 3_600_000
@@ -156,7 +157,9 @@ class Historian:
             case PropertyType.BOOLEAN:
                 return pen.pick((False, True))
             case PropertyType.TIME:
-                return pen.pick(_TIMES)
+                return time_value(pen, self.moments)
+            case PropertyType.POINT:
+                return point_value(pen)
             case PropertyType.STRINGS:
                 return [self._string(name) for _ in range(pen.between(0, 3))]
             case PropertyType.NUMBERS:

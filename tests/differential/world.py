@@ -26,10 +26,11 @@ events:
       amounts: "number[]"
       products: {type: "object[]", fields: {id: string, price: number, gift: boolean, at: time, brand.name: string}}
       address.city: string
+      location: point
       Total Paid: number
       code: string
   view:
-    properties: {revenue: number, currency: string, tags: "string[]", code: number, at: time}
+    properties: {revenue: number, currency: string, tags: "string[]", code: number, at: time, location: point}
   Order Completed:
     properties: {Total Paid: number, products: {type: "object[]", fields: {id: string, price: number}}}
   login: {}
@@ -41,11 +42,23 @@ traits:
   height: number
   vip: boolean
   born: time
+  home: point
   seen: time
   tags: "string[]"
   nums: "number[]"
   Loyalty Tier: string
 lists: {vip: {}, Blocked Ones: {}}
+places:
+  polanco: [19.4336, -99.1909]
+  north_pole: [90, 0]
+  Null Island: {lat: 0, lon: 0}
+  dateline: {latitude: 0.5, longitude: 180}
+zones:
+  square: [[0, 0], [1, 0], [1, 1], [0, 1]]
+  diamond: [[2, 0], [0, 2], [-2, 0], [0, -2]]
+  bow: [[0, 0], [1, 1], [1, 0], [0, 1]]
+  centro: [[19.44, -99.15], [19.44, -99.12], [19.42, -99.12], [19.42, -99.15]]
+  thin: [[10, 10], [10, 20], [10, 15]]
 destinations: {crm: {consent: [email, analytics]}, mixed: {consent: [dsp, push, reserved]}}
 """  # noqa: E501
 
