@@ -100,10 +100,16 @@ CODES: dict[str, tuple[Severity, str]] = {
     "not-yet": (Severity.ERROR, "part of the language that this version cannot evaluate yet"),
     "mixed-and-or": (Severity.WARNING, "`and` and `or` mixed without parentheses"),
     "always-true": (Severity.WARNING, "a condition that always holds"),
+    "unused-let": (Severity.WARNING, "a `let` that no definition uses"),
+    "stale-window": (Severity.WARNING, "a window shorter than the time between two refreshes"),
+    "realtime-batch": (Severity.WARNING, "a `realtime` refresh of what needs all devices at once"),
+    "below-minimum": (Severity.WARNING, "an audience smaller than its destination takes"),
     "same-meaning": (Severity.WARNING, "two definitions that mean the same"),
     "repeated-selection": (Severity.HINT, "a repeated selection that is narrower than it looks"),
     "count-at-least-one": (Severity.HINT, "`count(x) >= 1` where `x` says the same"),
     "idle-test": (Severity.HINT, "a test, or a part of one, that decides nothing"),
+    "redundant-clause": (Severity.HINT, "a clause that changes nothing beside another one"),
+    "contained-definition": (Severity.HINT, "an audience that is a part of another one"),
     "beyond-retention": (Severity.HINT, "a window longer than events are kept"),
 }
 

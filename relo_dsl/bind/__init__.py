@@ -109,6 +109,7 @@ def bind_definition(
             what = found.source.slice(part.span)
             found.report("not-yet", part.span, f"`{what}` cannot be evaluated by this version yet")
     condition = binder.joined(tuple(clause.condition for clause in clauses))
+    binder.check_chains(definition.condition, condition)
     return BoundDefinition(
         definition.name.text,
         definition.kind,

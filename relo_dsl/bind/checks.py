@@ -5,50 +5,48 @@ Every finding here is proved, never guessed: a warning that an evaluation could 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import TypeAlias
 
+from relo_dsl.analysis.chains import check_alone, check_chain, has_error
 from relo_dsl.diagnostics import Diagnostics
-from relo_dsl.plan import normalise
 from relo_dsl.source import Span
-from relo_dsl.terms import (
-    Ago,
-    Always,
-    And,
-    At,
-    Comparison,
-    Condition,
-    Constant,
-    Did,
-    Instant,
-    Measure,
-    Not,
-    Op,
-    Or,
-    Selection,
-    Window,
-)
+from relo_dsl.terms import Ago, And, Comparison, Condition, Constant, Measure, Not, Op, Or, Window
 from relo_dsl.times import UNITS
 
+#: `and` or `or`, and the operands it joins, each with its place.
+Chain: TypeAlias = "tuple[str, list[tuple[Span, Condition]]]"
 
-def check_operands(op: str, operands: list[tuple[Span, Condition]], found: Diagnostics) -> None:
-    """Reports an `and` that can never hold and an `or` that always does, at the second operand."""
-    # Chains inside are left alone: they were checked themselves, and comparing them would cost
-    # the square of their size.
-    normal = [
-        (span, normalise(condition))
-        for span, condition in operands
-        if not isinstance(_inside(condition), And | Or)
-    ]
-    for index, (span, second) in enumerate(normal):
-        for first_span, first in normal[:index]:
-            pair = (first, second) if op == "and" else (_negated(first), _negated(second))
-            if not (_excludes(*pair) or _excludes(pair[1], pair[0])):
-                continue
-            other = found.source.slice(first_span)
-            if op == "and":
-                found.report("contradiction", span, f"this can never hold together with `{other}`")
+
+def check_chains(
+    chains: Iterable[Chain],
+    whole: tuple[Span, Condition],
+    lets: Iterable[Span],
+    found: Diagnostics,
+) -> None:
+    """Reports what the conditions of a definition say of one another, and what they come to.
+
+    Where one of its `let`s is wrong nothing is said: what uses it means nothing certain.
+    """
+    if any(has_error(found, span) for span in lets):
+        return
+    nested = False
+    for op, operands in chains:
+        for span, condition in operands:
+            if _is_chain(condition):
+                nested = True
             else:
-                found.report("always-true", span, f"`{other}` or this always holds")
+                check_alone(span, condition, found)
+        check_chain(op, operands, found)
+    if nested or not isinstance(whole[1], And | Or):
+        check_alone(*whole, found)
+
+
+def _is_chain(condition: Condition) -> bool:
+    while isinstance(condition, Not):
+        condition = condition.operand
+    return isinstance(condition, And | Or)
 
 
 def check_condition(condition: Condition, span: Span, found: Diagnostics) -> None:
@@ -82,55 +80,3 @@ def _count_decides(op: Op, value: Decimal) -> bool | None:
     if op == "=" and value != int(value):
         return False
     return None
-
-
-def _inside(condition: Condition) -> Condition:
-    while isinstance(condition, Not):
-        condition = condition.operand
-    return condition
-
-
-def _negated(condition: Condition) -> Condition:
-    return normalise(Not(condition))
-
-
-def _excludes(first: Condition, second: Condition) -> bool:
-    """Whether `first` and `second` can never hold together, `second` being a negation."""
-    if isinstance(first, Always) or isinstance(second, Always):
-        return False
-    if not isinstance(second, Not):
-        return False
-    if first == second.operand:
-        return True
-    match first, second.operand:
-        case Did(narrow, inner), Did(wide, outer):
-            return _selects_within(narrow, wide) and _within(inner, outer)
-    return False
-
-
-def _selects_within(narrow: Selection, wide: Selection) -> bool:
-    """Whether every event that `narrow` selects is selected by `wide`."""
-    events = not wide.events or (bool(narrow.events) and set(narrow.events) <= set(wide.events))
-    if not events:
-        return False
-    if wide.where is None or wide.where == narrow.where:
-        return True
-    return isinstance(narrow.where, And) and wide.where in narrow.where.operands
-
-
-def _within(inner: Window, outer: Window) -> bool:
-    """Whether `inner` lies inside `outer` at every T."""
-    starts = outer.after is None or _not_before(inner.after, outer.after)
-    ends = outer.until is None or (
-        inner.until is not None and _not_before(outer.until, inner.until)
-    )
-    return starts and ends
-
-
-def _not_before(later: Instant | None, earlier: Instant) -> bool:
-    match later, earlier:
-        case Ago(a), Ago(b):
-            return a <= b
-        case At(a), At(b):
-            return a >= b
-    return later == earlier

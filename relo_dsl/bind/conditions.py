@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
-from relo_dsl.bind.checks import check_condition, check_operands, check_windows
+from relo_dsl.bind.checks import Chain, check_chains, check_condition, check_windows
 from relo_dsl.bind.extremes import bind_extreme, is_extreme
 from relo_dsl.bind.lets import Bound, Lets
 from relo_dsl.bind.measures import QuantityBinder, Taken
@@ -68,6 +68,7 @@ class ConditionBinder:
     allow_unknown: bool = False
     #: Every operand of an `and` or `or` that was bound, at any depth.
     operands_seen: list[tuple[Span, Condition]] = field(default_factory=list)
+    chains: list[Chain] = field(default_factory=list)
 
     # ---- conditions ----------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ class ConditionBinder:
                 bound.append((operand, Not(repeated) if negated else repeated))
         spans = [(operand.span, condition) for operand, condition in bound]
         self.operands_seen.extend(spans)
-        check_operands(chain.op, spans, self.found)
+        self.chains.append((chain.op, spans))
         return bound
 
     @staticmethod
@@ -470,3 +471,9 @@ class ConditionBinder:
         for name in self.lets.names():
             if not self.lets.known(name):
                 self.let(nodes.Path((self.lets.node(name).name,)))
+
+    def check_chains(self, written: nodes.Expr | None, whole: Condition) -> None:
+        """Reports what the operands of every chain say of one another, once all of it is bound."""
+        span = written.span if written is not None else Span(0, 0)
+        lets = [self.lets.node(name).span for name in self.lets.names()]
+        check_chains(self.chains, (span, whole), lets, self.found)

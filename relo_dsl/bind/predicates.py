@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import re2
 
+from relo_dsl.analysis.chains import check_chain
 from relo_dsl.bind.places import bind_near, bind_zone
 from relo_dsl.bind.times import as_type, bind_time
 from relo_dsl.bind.values import Found, Resolver, SpecResolver, ValueBinder
@@ -51,6 +52,8 @@ class PredicateBinder:
         match expr:
             case nodes.Chain(op, operands):
                 parts = tuple(self.bind(operand) for operand in operands)
+                spans = [(o.span, part) for o, part in zip(operands, parts, strict=True)]
+                check_chain(op, spans, self.found, is_inside=True)
                 return And(parts) if op == "and" else Or(parts)
             case nodes.Not(operand):
                 return Not(self.bind(operand))
