@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry("Start", "relo_dsl.cli.init:command", "Begin a project in this folder."),
     "check": Entry("Write", "relo_dsl.cli.check:command", "Find mistakes in definitions."),
     "fmt": Entry("Write", "relo_dsl.cli.fmt:command", "Put definitions into their one layout."),
+    "explain": Entry("Write", "relo_dsl.cli.explain:command", "Say in plain words who is in."),
     "compile": Entry("Write", "relo_dsl.cli.compile:command", "Show what a definition turns into."),
     "test": Entry("Write", "relo_dsl.cli.test:command", "Run the tests beside the definitions."),
     "eval": Entry("Write", "relo_dsl.cli.eval:command", "Evaluate a definition over files."),
