@@ -27,10 +27,12 @@ from relo_dsl.sql.build import (
     subquery,
     union,
 )
+from relo_dsl.sql.leaves import event_types, holds_without_events, selections
 from relo_dsl.sql.predicates import holds_when_absent
 from relo_dsl.sql.proof import prove
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.sql.scans import Scan, event_types, holds_without_events
+from relo_dsl.sql.regularity import regularity_query
+from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.traits import trait_query
 from relo_dsl.terms import (
@@ -108,6 +110,10 @@ class Lowering:
                 if not properties_of(predicate) or holds_when_absent(predicate):
                     return None
                 return [trait_query(predicate, self.scope)]
+            case Regularity(inner) if selections(inner):
+                if holds_without_events(condition):
+                    return None
+                return [regularity_query(condition, self.scope)]
             case Reference(_, inner):
                 if condition.digest in self.shared:
                     return [self._named(condition)]
@@ -194,11 +200,15 @@ class Lowering:
                 return self._test(inner)
             case Always(value):
                 return exp.true() if value else exp.false()
-            case Comparison():  # no measure at all: decided before any event is read
+            case Regularity(inner) if selections(inner):
+                found = regularity_query(condition, self.scope)
+                return is_in(device(), found, negate=holds_without_events(condition))
+            case Comparison() | Regularity():
+                # no measure at all: decided before any event is read
                 return exp.true() if holds_without_events(condition) else exp.false()
-            case Did():
-                raise AssertionError("a Did is a scan")
-            case Extreme() | Sequence() | Regularity() | Held() | Score() | Affine():
+            case Did() | Extreme() | Sequence():
+                raise AssertionError("whatever is about events alone is a scan")
+            case Held() | Score() | Affine():
                 raise NotImplementedError
 
     def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:

@@ -45,7 +45,7 @@ _FUNCTIONS = frozenset(
         # local days, medians, first and last, sequences, many periods
         "toDate32 toInt32 toYYYYMM intDiv roundDown argMinIf ARG_MIN notEmpty",
         "quantileExactLow quantileExactLowIf quantileExactHigh quantileExactHighIf",
-        "groupArray groupArrayIf arraySort TRANSFORM arrayFill arrayReverseFill bitTest",
+        "groupArray groupArrayIf arraySort arrayMap TRANSFORM arrayFill arrayReverseFill bitTest",
         "arrayPushFront arrayPushBack arrayPopFront arrayPopBack bitShiftRight",
         "toInt64 toUInt64 toUInt128 toUInt256",
     )

@@ -7,14 +7,12 @@ that no leaf wants are kept out of the grouping.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sqlglot import exp
 
-from relo_dsl.numbers import divide
 from relo_dsl.sql.build import (
     all_of,
     any_of,
@@ -24,9 +22,12 @@ from relo_dsl.sql.build import (
     negated,
     number,
 )
+from relo_dsl.sql.leaves import EventTypes, Leaf, Rows, is_any_event, leaves, rows_of
 from relo_dsl.sql.predicates import EVENT_SOURCE, PredicateSql, certain
 from relo_dsl.sql.scope import Scope
+from relo_dsl.sql.sequences import SequenceSql, event_order
 from relo_dsl.terms import (
+    NEVER_MISSING,
     And,
     Arithmetic,
     At,
@@ -34,139 +35,22 @@ from relo_dsl.terms import (
     Condition,
     Constant,
     Did,
+    Extreme,
     Measure,
     Not,
     Or,
     Predicate,
     Quantity,
     Reference,
+    Regularity,
+    Sequence,
     Window,
-    measures_of,
 )
 
-EventTypes = tuple[str, ...]
-Leaf = Did | Measure
-_NEVER_MISSING = ("count", "sum", "distinct")
 _ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul}
-
-
-def event_types(condition: Condition, apart: Container[str] = ()) -> EventTypes | None:
-    """The event types that a condition is about, if it is about events only and one set of them.
-
-    References whose digest is in `apart` are sets of their own and take part in no scan.
-    """
-    match condition:
-        case Did(selection):
-            return selection.events
-        case Comparison(left, _, right):
-            return _together([m.selection.events for m in measures_of(left) + measures_of(right)])
-        case Or(operands) if all(isinstance(operand, Did) for operand in operands):
-            return _together([o.selection.events for o in operands if isinstance(o, Did)])
-        case And(operands) | Or(operands):
-            kinds = {event_types(operand, apart) for operand in operands}
-            return kinds.pop() if len(kinds) == 1 else None
-        case Not(operand):
-            return event_types(operand, apart)
-        case Reference(_, inner) as reference:
-            return None if reference.digest in apart else event_types(inner, apart)
-        case _:
-            return None
-
-
-def _together(types: Sequence[EventTypes]) -> EventTypes | None:
-    if not types:
-        return None
-    if any(not kinds for kinds in types):
-        return ()
-    return tuple(sorted({kind for kinds in types for kind in kinds}))
-
-
-def _is_any_event(condition: Condition) -> bool:
-    """Whether one event decides: a single selection, or one of several."""
-    match condition:
-        case Or(operands):
-            return all(isinstance(operand, Did) for operand in operands)
-        case _:
-            return isinstance(condition, Did)
-
-
-def leaves(condition: Condition) -> Iterator[Leaf]:
-    """Every leaf of an event condition, left to right."""
-    match condition:
-        case Did():
-            yield condition
-        case Comparison(left, _, right):
-            yield from measures_of(left) + measures_of(right)
-        case And(operands) | Or(operands):
-            for operand in operands:
-                yield from leaves(operand)
-        case Not(operand):
-            yield from leaves(operand)
-        case Reference(_, referred):
-            yield from leaves(referred)
-
-
-def holds_without_events(condition: Condition) -> bool:
-    """What an event condition says of a device that has none of its events."""
-    match condition:
-        case Did():
-            return False
-        case Comparison(left, op, right):
-            return _compare_values(_without_events(left), op, _without_events(right))
-        case And(operands):
-            return all(holds_without_events(operand) for operand in operands)
-        case Or(operands):
-            return any(holds_without_events(operand) for operand in operands)
-        case Not(operand):
-            return not holds_without_events(operand)
-        case Reference(_, inner):
-            return holds_without_events(inner)
-        case _:
-            raise TypeError(f"not a condition over events: {type(condition).__name__}")
-
-
-def _without_events(quantity: Quantity) -> Decimal | None:
-    match quantity:
-        case Constant(value):
-            return value
-        case Measure(kind):
-            return Decimal(0) if kind in _NEVER_MISSING else None
-        case Arithmetic(op, left, right):
-            a, b = _without_events(left), _without_events(right)
-            if a is None or b is None:
-                return None
-            match op:
-                case "+":
-                    return a + b
-                case "-":
-                    return a - b
-                case "*":
-                    return a * b
-                case "/":
-                    return divide(a, b)
-
-
-def _compare_values(left: Decimal | None, op: str, right: Decimal | None) -> bool:
-    if left is None or right is None:
-        return False
-    return {
-        "=": left == right,
-        "!=": left != right,
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-    }[op]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows a leaf is about: a window (ends resolved at T) and predicates that all hold."""
-
-    types: EventTypes
-    after: int | None
-    until: int
-    where: frozenset[Predicate]
+_COUNTS = ("count", "distinct", "days", "weeks", "months")
+#: Added to days since 1970 it makes weeks begin on Mondays, and no day of the years kept negative.
+_DAYS_TO_MONDAY = 70_003
 
 
 @dataclass(frozen=True)
@@ -177,10 +61,13 @@ class Scan:
     condition: Condition
     types: EventTypes
 
-    def query(self, extra: Sequence[exp.Expr] = (), *, once: bool = True) -> exp.Select:
+    def query(
+        self, extra: Several[exp.Expr] = (), *, once: bool = True, by: Several[exp.Expr] = ()
+    ) -> exp.Select:
         """The devices for which the condition holds, among those that have any of the rows.
 
         `extra` are further tests of the device; without `once` a device may come several times.
+        `by` asks the condition apart for each of its values: a device comes once for each.
         Only right for a condition that does not hold without events.
         """
         after, until = self._hull
@@ -189,9 +76,9 @@ class Scan:
         remaining = self._remaining
         where = [*shared, *([any_of(remaining)] if remaining else [])]
         # Rows that pass WHERE are an event of one of these: nothing is left to ask of the device.
-        having = None if _is_any_event(self.condition) else self._test(self.condition)
+        having = None if is_any_event(self.condition) else self._test(self.condition)
         tests = [] if having is None else [having]
-        return self.scope.events(self.types, window, where, tests, devices=extra, once=once)
+        return self.scope.events(self.types, window, where, tests, devices=extra, once=once, by=by)
 
     @property
     def filters_rows(self) -> bool:
@@ -206,13 +93,10 @@ class Scan:
 
     @cached_property
     def _rows(self) -> list[Rows]:
-        return [self._rows_of(leaf) for leaf in leaves(self.condition)]
+        return [rows for leaf in leaves(self.condition) for rows in self._rows_of(leaf)]
 
-    def _rows_of(self, leaf: Leaf) -> Rows:
-        after, until = leaf.window.bounds(self.scope.now)
-        where = leaf.selection.where
-        parts = () if where is None else where.operands if isinstance(where, And) else (where,)
-        return Rows(leaf.selection.events, after, until, frozenset(parts))
+    def _rows_of(self, leaf: Leaf) -> list[Rows]:
+        return rows_of(leaf, self.scope.now)
 
     @cached_property
     def _hull(self) -> tuple[int | None, int]:
@@ -263,9 +147,13 @@ class Scan:
             case Did():
                 return self._did(condition)
             case Not(Did() as did):
-                own = self._own(self._rows_of(did))
-                rows = call("count") if own is None else call("countIf", own)
-                return compare(rows, "=", number(0))
+                return compare(self._count(self._rows_of(did)[0]), "=", number(0))
+            case Extreme():
+                return self._extreme(condition)
+            case Sequence():
+                return self._sequence(condition)
+            case Regularity():
+                return self._regularity(condition)
             case Comparison():
                 return self._comparison(condition)
             case And(operands):
@@ -284,8 +172,57 @@ class Scan:
                 raise TypeError(f"not a condition over events: {type(condition).__name__}")
 
     def _did(self, did: Did) -> exp.Expr | None:
-        own = self._own(self._rows_of(did))
-        return None if own is None else compare(call("countIf", own), ">", number(0))
+        rows = self._rows_of(did)[0]
+        return None if self._own(rows) is None else compare(self._count(rows), ">", number(0))
+
+    def _count(self, rows: Rows) -> exp.Expr:
+        own = self._own(rows)
+        return call("count") if own is None else call("countIf", own)
+
+    def _extreme(self, extreme: Extreme) -> exp.Expr | None:
+        """Some event lies in the window and none beyond it; or what the outermost one says."""
+        inside, *beyond = self._rows_of(extreme)
+        if extreme.where is not None:
+            test = certain(self._sql.render(extreme.where))
+            return self._of_outermost(extreme.which, test, inside)
+        found = self._own(inside)
+        tests = [] if found is None else [compare(call("countIf", found), ">", number(0))]
+        tests += [compare(self._count(rows), "=", number(0)) for rows in beyond]
+        return all_of(tests) if tests else None
+
+    def _of_outermost(self, which: str, test: exp.Expr, inside: Rows) -> exp.Expr:
+        """Whether the first (last) row lies in the window and passes; it may lie beyond."""
+        params, now = self.scope.params, self.scope.now
+        rows, name = replace(inside, after=None), "argMin"
+        if which == "last":
+            rows, name = replace(inside, until=now), "argMax"
+        if which == "first" and inside.after is not None:
+            test = all_of([compare(column("time"), ">", params.time(inside.after)), test])
+        elif which == "last" and inside.until < now:
+            test = all_of([compare(column("time"), "<=", params.time(inside.until)), test])
+        own = self._own(rows)
+        order = [event_order()] if own is None else [event_order(), own]
+        found = call(name if own is None else f"{name}If", test, *order)
+        return compare(found, "=", number(1))
+
+    def _sequence(self, sequence: Sequence) -> exp.Expr:
+        rows, scope = self._rows_of(sequence), self.scope
+        sole = set(rows) == set(self._rows)
+        return SequenceSql(sequence, rows, self._own, scope.params, scope.now, sole).render()
+
+    def _regularity(self, regularity: Regularity) -> exp.Expr:
+        tests = [
+            self._test(regularity.in_period(period)) or exp.true()
+            for period in regularity.windows()
+        ]
+        if regularity.at_least == 1:
+            return any_of(tests)
+        if regularity.at_least == len(tests):
+            return all_of(tests)
+        held: exp.Expr = exp.Paren(this=tests[0])
+        for test in tests[1:]:
+            held = exp.Add(this=held, expression=exp.Paren(this=test))
+        return compare(held, ">=", self.scope.params.add(regularity.at_least, "UInt64"))
 
     def _comparison(self, comparison: Comparison) -> exp.Expr:
         left, op, right = comparison.left, comparison.op, comparison.right
@@ -331,9 +268,13 @@ class Scan:
         return call("toDecimal256", inner, number(9))
 
     def _measure(self, measure: Measure) -> exp.Expr:
-        own = self._own(self._rows_of(measure))
+        asked = self._rows_of(measure)[0]
+        own = self._own(asked)
         if measure.kind == "count":
-            return call("count") if own is None else call("countIf", own)
+            return self._count(asked)
+        if measure.kind in ("days", "weeks", "months"):
+            period = self._period(measure.kind, measure.zone or "UTC")
+            return _aggregate("uniqExact", period, own)
         assert measure.property is not None, "every measure but count is over a property"
         value = EVENT_SOURCE.value(measure.property)
         if measure.kind == "avg":
@@ -345,9 +286,27 @@ class Scan:
                 call("toDecimal256", call("greatest", rows, number(1)), number(0)),
                 number(9),
             )
+        if measure.kind == "median":
+            low = call("toDecimal256", _aggregate("quantileExactLow", value, own), number(9))
+            high = _aggregate("quantileExactHigh", value.copy(), own)
+            both = exp.Add(this=low, expression=call("toDecimal256", high, number(9)))
+            two = call("toDecimal256", number(2), number(0))
+            return call("divideDecimal", both, two, number(9))
         name = {"sum": "sum", "min": "min", "max": "max", "distinct": "uniqExact"}[measure.kind]
         total = _aggregate(name, value, own)
         return call("ifNull", total, number(0)) if measure.kind == "sum" else total
+
+    def _period(self, kind: str, zone: str) -> exp.Expr:
+        """A number or date that is the same for rows of one local day, week or month."""
+        day = call("toDate32", column("time"), self.scope.params.string(zone))
+        match kind:
+            case "weeks":
+                shifted = exp.Add(this=call("toInt32", day), expression=number(_DAYS_TO_MONDAY))
+                return call("intDiv", shifted, number(7))
+            case "months":
+                return call("toYYYYMM", day)
+            case _:
+                return day
 
 
 def _aggregate(name: str, value: exp.Expr, own: exp.Expr | None) -> exp.Expr:
@@ -355,7 +314,7 @@ def _aggregate(name: str, value: exp.Expr, own: exp.Expr | None) -> exp.Expr:
 
 
 def _counts(quantity: Quantity) -> bool:
-    return isinstance(quantity, Measure) and quantity.kind in ("count", "distinct")
+    return isinstance(quantity, Measure) and quantity.kind in _COUNTS
 
 
 def _is_small_whole(quantity: Quantity) -> bool:
@@ -369,7 +328,7 @@ def _is_small_whole(quantity: Quantity) -> bool:
 def _may_miss(quantity: Quantity) -> bool:
     match quantity:
         case Measure(kind):
-            return kind not in _NEVER_MISSING
+            return kind not in NEVER_MISSING
         case Arithmetic(op, left, right):
             return op == "/" or _may_miss(left) or _may_miss(right)
         case Constant():

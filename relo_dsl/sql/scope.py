@@ -165,11 +165,12 @@ class Scope:
         *,
         devices: Sequence[exp.Expr] = (),
         once: bool = True,
+        by: Sequence[exp.Expr] = (),
     ) -> exp.Select:
         """Devices with events of these types (none: any) in the window that pass `where`.
 
         `devices` are tests of the device itself. Each device `once`, or, where that does not
-        matter, as often as it comes.
+        matter, as often as it comes; with `by`, once for each of their values that passes.
         """
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
@@ -183,7 +184,7 @@ class Scope:
             guards.append(self.time_guard())
         guards.append(self.flags_guard())
         once = once or bool(having)
-        return self._kept("events", guards, where, after, having, devices=devices, once=once)
+        return self._kept("events", guards, where, after, having, devices=devices, once=once, by=by)
 
     def traits(
         self, names: tuple[str, ...], having: list[exp.Expr], *, once: bool = True
@@ -210,14 +211,15 @@ class Scope:
         *,
         devices: Sequence[exp.Expr] = (),
         once: bool,
+        by: Sequence[exp.Expr] = (),
     ) -> exp.Select:
         """The rows of a table that are still kept, by device."""
-        group = [device()] if once else []
+        group = [device(), *by] if once or by else []
         kinds = self.retention_guards(after)
         if len(kinds) == 1:
             rows = [*guards, *kinds[0], *where, *devices]
             return select([device()], _table(table), rows, group, having)
-        needed = {DEVICE}.union(*(_columns(test) for test in having))
+        needed = {DEVICE}.union(*(_columns(test) for test in (*having, *by)))
         needed -= {named.alias for test in having for named in test.find_all(exp.Alias)}
         parts: list[exp.Query] = [
             select(

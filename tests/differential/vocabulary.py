@@ -11,13 +11,16 @@ from relo_dsl.catalog import PropertyType
 from relo_dsl.numbers import LIMIT, plain
 from relo_dsl.plan import Plan
 from relo_dsl.terms import (
+    Absence,
     Compare,
     Constant,
     Has,
     InRange,
     OneOf,
     Property,
+    Regularity,
     Selection,
+    Step,
     TextMatch,
     Window,
 )
@@ -35,7 +38,7 @@ class Number(str):
 class Vocabulary:
     """What a plan speaks of: data that never mention it would test little.
 
-    `values` are those that pass or just fail some test of a property, by its name and scalar type.
+    `gaps` are the distances between events that decide something. `values` are those that pass or just fail some test of a property, by its name and scalar type.
     """
 
     windows: tuple[Window, ...]
@@ -43,6 +46,7 @@ class Vocabulary:
     names: tuple[str, ...]
     values: Mapping[tuple[str, PropertyType], tuple[Any, ...]]
     numbers: tuple[Number, ...]
+    gaps: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan) -> Vocabulary:
@@ -54,12 +58,29 @@ class Vocabulary:
         properties = [node for node in nodes if isinstance(node, Property)]
         events = [e for node in nodes if isinstance(node, Selection) for e in node.events]
         return cls(
-            tuple(node for node in nodes if isinstance(node, Window)),
+            tuple(window for node in nodes for window in _windows(node)),
             tuple(dict.fromkeys(events)),
             tuple(dict.fromkeys(node.parent or node.name for node in properties)),
             {name: tuple(dict.fromkeys(found)) for name, found in values.items()},
             tuple(Number(plain(node.value)) for node in nodes if isinstance(node, Constant)),
+            tuple(dict.fromkeys(gap for node in nodes for gap in _gaps(node))),
         )
+
+
+def _windows(node: Any) -> Iterator[Window]:
+    """A window of the definition, or the latest and the first of the periods it counts."""
+    match node:
+        case Window():
+            yield node
+        case Regularity():
+            periods = node.windows()
+            yield from (*periods[:3], periods[-1])
+
+
+def _gaps(node: Any) -> Iterator[int]:
+    match node:
+        case Step(_, _, int(gap)) | Absence(_, gap):
+            yield gap
 
 
 def _walk(node: Any) -> Iterator[Any]:
