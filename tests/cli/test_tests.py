@@ -1,0 +1,206 @@
+"""`relo test`: the command, over the engine of the process."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+import relo_dsl.cli.test_sql as by_sql
+from relo_dsl.consent import scope
+from relo_dsl.engine import Engine
+from relo_dsl.sql.query import SqlQuery
+from relo_dsl.testing.outcome import Question, interpreted
+from tests.cli.conftest import Project
+from tests.testing.build import workspace
+
+_clients = count(5_000_000)
+
+GOOD = """\
+audience good
+match
+  purchase within 30d
+  and no purchase within 7d
+test "after a week" at 2026-06-15, 2026-06-16
+  given ana:  purchase(revenue: 20) 10d ago
+  and   beto: purchase(revenue: 20) 10d ago
+              purchase(revenue: 1) 1d ago
+  expect ana
+  expect ana from 2026-06-12 until 2026-07-05
+  expect not beto
+"""
+BAD = """\
+audience bad
+  export meta
+match
+  user.plan = "premium"
+  and (
+    count(purchase[category = "x"]) >= 2 within 30d or in list staff
+  )
+test "one order is enough" at 2026-06-15
+  given ana:  purchase(category: "x", products: [{id: "a\\"b", price: 1.50}]) 2d ago
+              purchase(category: "x") 30d ago
+              identify(plan: "premium") now
+              product_view() at 2026-06-16
+  and   beto: identify(plan: "premium") 1h ago
+              consent(3) 5min ago
+  and   list staff: beto, caro
+  expect ana, beto, caro
+  expect not dora
+test "staff" at 2026-06-15
+  given ana:  identify(plan: "premium") 1d ago
+  and   list staff: ana
+  expect not ana
+"""
+
+
+@pytest.fixture
+def tests(shop: Project, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose tests run in the one engine of this process."""
+
+    @contextmanager
+    def scratch() -> Iterator[Engine]:
+        yield engine
+
+    monkeypatch.setattr(by_sql, "scratch", scratch)
+    monkeypatch.setattr(by_sql, "_clients", _clients)
+    return shop
+
+
+def timeless(text: str) -> str:
+    return re.sub(r"in \d+\.\d s", "in TIME", text)
+
+
+@pytest.mark.parametrize("engine_name", ["both", "sql", "naive"])
+def test_all_pass(tests: Project, engine_name: str) -> None:
+    tests.seg("good", GOOD)
+    shown = tests.ok("test", "--engine", engine_name).stdout
+    assert timeless(shown) == "1 passed in TIME\n"
+
+
+@pytest.mark.parametrize("engine_name", ["both", "sql", "naive"])
+def test_failures_are_explained(
+    tests: Project, engine_name: str, snapshot: SnapshotAssertion
+) -> None:
+    tests.seg("good", GOOD)
+    tests.seg("bad", BAD)
+    result = tests.run("test", "--engine", engine_name, "--coverage")
+    assert result.exit_code == 1
+    assert timeless(result.stdout) == snapshot(name="failures")  # the same whoever answers
+
+
+def test_json(tests: Project, snapshot: SnapshotAssertion) -> None:
+    tests.seg("good", GOOD)
+    tests.seg("bad", BAD)
+    result = tests.run("test", "--json", "--coverage")
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line.get("outcome") for line in lines] == ["failed", "failed", "passed", None, None]
+    assert lines == snapshot
+
+
+def test_only_some(tests: Project) -> None:
+    tests.seg("good", GOOD)
+    tests.seg("bad", BAD)
+    assert tests.json("test", "-k", "AFTER", "--engine", "naive")["title"] == "after a week"
+    assert tests.json("test", "-k", "good")["definition"] == "good"
+    assert timeless(tests.ok("test", "-k", "nowhere").stdout) == "0 passed in TIME\n"
+    assert timeless(tests.ok("test", "segments/good.seg").stdout) == "1 passed in TIME\n"
+    assert tests.run("test", "segments/bad.seg").exit_code == 1
+
+
+def test_errors_stop_only_their_definition(tests: Project, snapshot: SnapshotAssertion) -> None:
+    tests.seg("good", GOOD)
+    tests.seg("wrong", GOOD.replace("audience good", "audience wrong").replace("30d", "30x"))
+    tests.seg("unread", 'audience unread\nmatch purchase\ntest "t" at 2026-06-15\n given ana: b(')
+    tests.seg(
+        "record", 'audience r\nmatch purchase\ntest "t" at 2026-06-15\n given ana: purchas() now'
+    )
+    result = tests.run("test", "--engine", "naive")
+    assert result.exit_code == 1
+    assert timeless(result.stdout) == "1 passed, 3 not run in TIME\n"
+    assert result.stderr == snapshot
+    lines = tests.run("test", "--engine", "naive", "--json").stdout.splitlines()
+    outcomes = [json.loads(line).get("outcome") for line in lines]
+    assert outcomes == [None, "passed", "not run", "not run", "not run"]
+    assert tests.run("test", "segments/good.seg").exit_code == 0
+
+
+def test_check_reports_mistakes_in_tests(tests: Project) -> None:
+    tests.seg("wrong", GOOD.replace("revenue: 1)", 'revenue: "1")'))
+    found = json.loads(tests.run("check", "--json").stdout)["diagnostics"]
+    assert [(item["code"], item["line"]) for item in found] == [("type-mismatch", 8)]
+    assert tests.run("check").exit_code == 1
+
+
+def test_what_cannot_run(tests: Project) -> None:
+    assert tests.run("test", "nowhere.seg").exit_code == 2
+    assert tests.run("test", "--engine", "guess").exit_code == 2
+    (tests.folder / "segments/catalog.yaml").write_text("events: 3\n")
+    assert tests.run("test").exit_code == 2
+
+
+def test_lists_need_not_be_uploaded(tests: Project) -> None:
+    tests.seg("listed", """\
+audience listed
+match in list theirs
+test "t" at 2026-06-15
+  given ana: purchase() now
+  and beto: purchase() now
+  and list theirs: ana
+  expect ana
+  expect not beto
+""")  # fmt: skip
+    assert timeless(tests.ok("test").stdout) == "1 passed in TIME\n"
+
+
+def test_colour_only_on_a_terminal(tests: Project) -> None:
+    tests.seg("bad", BAD)
+    assert "\x1b[" not in tests.run("test", "--engine", "naive").output
+
+
+def test_sql_that_answers_wrong_is_a_defect(
+    tests: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests.seg("good", GOOD)
+    monkeypatch.setattr(
+        by_sql, "members_query", lambda *_: SqlQuery("SELECT device FROM events WHERE 0", {})
+    )
+    result = tests.run("test")
+    assert result.exit_code == 1
+    assert "a defect of relo: a member for the evaluator, no member for SQL" in result.stdout
+
+
+def test_the_engine_that_is_thrown_away() -> None:
+    """In a process of its own: this one has opened another engine."""
+    code = (
+        "from relo_dsl.cli.test_sql import scratch\n"
+        "with scratch() as engine:\n"
+        "    (made,), = engine.rows('SHOW CREATE TABLE events')\n"
+        "    assert 'TTL' not in made, made\n"
+    )
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_cases_of_one_load_do_not_see_each_other(engine: Engine) -> None:
+    tests = "".join(
+        f'test "t{number}" at 2026-06-{number:02d}\n'
+        f"  given ana: purchase(revenue: {number}) {number}d ago\n"
+        + (f"  and list vip: {'ana' if number % 2 else 'beto'}\n")
+        + "  expect ana\n"
+        for number in range(1, 25)
+    )
+    project = workspace(tests, "purchase.revenue > 3 within 20d and in list vip")
+    scoped = scope(project.plan("a"))
+    asked = [Question.of(case, project.bound("a"), scoped) for case in project.tests("a")]
+    answers = by_sql.answered(engine, project.catalog, asked)
+    assert answers == interpreted(asked)
+    assert len({bool(next(iter(answer.values()))) for answer in answers}) == 2
