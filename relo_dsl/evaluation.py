@@ -11,11 +11,21 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relo_dsl.catalog import Catalog
+from relo_dsl.catalog import Catalog, PropertyType
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.diagnostics import CODES, Diagnostic, Severity, did_you_mean, in_order
 from relo_dsl.errors import UserError
-from relo_dsl.infer import TRAITS, Inferred, Key, conflicts_in, infer_catalog, without_conflicts
+from relo_dsl.infer import (
+    TRAITS,
+    Inferred,
+    Key,
+    as_taken,
+    conflicts_in,
+    infer_catalog,
+    retyped,
+    taken_in,
+    without_conflicts,
+)
 from relo_dsl.inputs import checked, read_records
 from relo_dsl.interpret import History, Lists, members
 from relo_dsl.records import Record
@@ -107,11 +117,10 @@ class Prepared:
                 yield Result(name, at, tuple(sorted(found)))
 
     def _records(self, client: int) -> list[Record]:
-        catalog = self.request.catalog
-        return [
-            record if catalog is None else checked(record, place, catalog)
-            for place, record in _of_client(self.placed, client)
-        ]
+        own = _of_client(self.placed, client)
+        if self.request.catalog is not None:
+            return [checked(record, place, self.request.catalog) for place, record in own]
+        return [as_taken(record, self.workspace.catalog) for _, record in own]
 
 
 def interpreted(
@@ -129,16 +138,7 @@ def prepare(request: Request) -> Prepared:
     Raises UserError where the input cannot be used, a name is not in the file, or no client is
     known; mistakes in the definitions come back as diagnostics.
     """
-    workspace = Workspace(
-        catalog=request.catalog or Catalog(),
-        client=request.client,
-        timezone=request.timezone,
-        lists=frozenset(request.lists),
-        allow_unknown=request.allow_unknown,
-        retention=None,
-    )
-    in_file = [name for name in workspace.add(request.source) if not name.startswith("<")]
-    add_referred(workspace, request.source, request.folder)
+    workspace, in_file = _workspace(request, request.catalog or Catalog(), request.client)
     broken = workspace.has_errors
     names = _chosen(in_file, request, broken)
     placed = list(read_records(request.events, UNNAMED, request.catalog))
@@ -150,11 +150,44 @@ def prepare(request: Request) -> Prepared:
         inferred = infer_catalog(
             pair for pair in placed if pair[1].client in clients or pair[1].client == UNNAMED
         )
-        workspace.catalog = inferred.catalog
+        workspace, inferred = _inferred(request, inferred, workspace.client, names)
     found = _diagnostics(workspace, names, request.source)
     if inferred and not any(item.severity is Severity.ERROR for item in found):
         found.extend(_conflicts(workspace, names, inferred))
     return Prepared(names, tuple(in_order(found)), workspace, placed, request, inferred)
+
+
+def _workspace(
+    request: Request, catalog: Catalog, client: int | None
+) -> tuple[Workspace, list[str]]:
+    """The definitions of the file and of those it refers to, and the names in the file itself."""
+    workspace = Workspace(
+        catalog=catalog,
+        client=client,
+        timezone=request.timezone,
+        lists=frozenset(request.lists),
+        allow_unknown=request.allow_unknown,
+        retention=None,
+    )
+    in_file = [name for name in workspace.add(request.source) if not name.startswith("<")]
+    add_referred(workspace, request.source, request.folder)
+    return workspace, in_file
+
+
+def _inferred(
+    request: Request, inferred: Inferred, client: int | None, names: Iterable[str]
+) -> tuple[Workspace, Inferred]:
+    """The definitions bound against inferred types, times and points being what they take for
+    such: what one clause takes for a time is a time in the others too.
+    """
+    while True:
+        workspace, _ = _workspace(request, inferred.catalog, client)
+        taken: dict[Key, PropertyType] = {}
+        for name in names:
+            taken |= taken_in(workspace.bound(name).condition, inferred.catalog)
+        if not taken:
+            return workspace, inferred
+        inferred = retyped(inferred, taken)
 
 
 def _chosen(in_file: list[str], request: Request, broken: bool) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def bind_zone(binder: PredicateBinder, expr: nodes.InZone) -> Predicate:
 
 
 def _point(binder: PredicateBinder, operand: nodes.Expr, span: Span) -> Property | None:
-    target = binder.scalar(operand)
+    target = binder.scalar(operand, PropertyType.POINT)
     if target is None:
         return None
     prop = as_type(target.property, target.spec.readable, PropertyType.POINT)

@@ -270,10 +270,12 @@ class PredicateBinder:
             self.found.report("expected-property", expr.span, "expected the name of a property")
         return None
 
-    def scalar(self, expr: nodes.Expr) -> Found | None:
-        """The property that an expression names, unless it is an array; else None, reported."""
+    def scalar(self, expr: nodes.Expr, wanted: PropertyType | None = None) -> Found | None:
+        """The property that an expression names, unless it is an array that cannot be read as one
+        value of the wanted type; else None, reported.
+        """
         target = self._property(expr)
-        if target is not None and target.property.is_array:
+        if target is not None and target.property.is_array and wanted not in target.spec.readable:
             self._scalar_expected(target, expr.span)
             return None
         return target

@@ -54,7 +54,7 @@ def _time(binder: PredicateBinder, expr: nodes.Windowed | nodes.Anniversary) -> 
             f"only a time lies in a window, and `{name}` is a {target.property.type}",
             help=None
             if of_trait
-            else "the window of events follows a whole test, as in `purchase.revenue > 5 within 7d`",
+            else "the window of events follows a whole test: `purchase.revenue > 5 within 7d`",
         )
     return prop
 

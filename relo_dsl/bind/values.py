@@ -74,7 +74,8 @@ class SpecResolver:
                 help="select one event type at a time",
             )
             return None
-        return matches[0]
+        # Where types were guessed, one event may tell more of the property than another.
+        return max(matches, key=lambda match: len(match.spec.readable))
 
     def _dotted(self, path: nodes.Path) -> str:
         names = path.names
