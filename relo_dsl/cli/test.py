@@ -145,16 +145,15 @@ def _not_run(
 def _outcomes(
     workspace: Workspace, questions: Sequence[Question], engine_name: str
 ) -> list[Outcome]:
-    from relo_dsl.testing.outcome import interpreted, run
+    from relo_dsl.testing.outcome import run
 
-    evaluator = None if engine_name == "sql" else interpreted
     with ExitStack() as stack:
         sql = None
         if engine_name != "naive" and questions:
             from relo_dsl.cli.test_sql import answered, scratch  # over a second, most of it chDB
 
             sql = partial(answered, stack.enter_context(scratch()), workspace.catalog)
-        return run(questions, evaluator, sql)
+        return run(questions, sql, evaluate=engine_name != "sql")
 
 
 # ---- printing ----------------------------------------------------------------------------------

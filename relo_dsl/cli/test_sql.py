@@ -13,12 +13,13 @@ from pathlib import Path
 
 from relo_dsl.catalog import Catalog
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.engine import ClientRules, Engine, Result, device_key, load_records
+from relo_dsl.engine import ClientRules, Engine, EngineError, Result, device_key, load_records
 from relo_dsl.engine.key import KEY_BYTES
 from relo_dsl.engine.load import LIST_MARK
 from relo_dsl.interpret import members
 from relo_dsl.sql.lower import members_query
-from relo_dsl.testing.outcome import Answer, Question
+from relo_dsl.sql.proof import ScopeError
+from relo_dsl.testing.outcome import Answer, Broken, Question
 
 #: Nothing is kept, so nothing is secret; and a test gives the same every time.
 KEY = bytes(KEY_BYTES)
@@ -42,7 +43,9 @@ def scratch() -> Iterator[Engine]:
         yield engine
 
 
-def answered(engine: Engine, catalog: Catalog, questions: Sequence[Question]) -> list[Answer]:
+def answered(
+    engine: Engine, catalog: Catalog, questions: Sequence[Question]
+) -> list[Answer | Broken]:
     """The answers of the production queries; all tests are loaded at once, each as a client.
 
     While one query runs the next ones are compiled: each takes about half of the time.
@@ -53,7 +56,7 @@ def answered(engine: Engine, catalog: Catalog, questions: Sequence[Question]) ->
         try:
             asked = [_ask(pool, engine, client, question) for client, question in placed]
             return [
-                _answer(client, question, running)
+                running if isinstance(running, Broken) else _answer(client, question, running)
                 for (client, question), running in zip(placed, asked, strict=True)
             ]
         except BaseException:
@@ -111,19 +114,29 @@ def _stored(client: int, question: Question) -> ScopedPlan:
 
 def _ask(
     pool: ThreadPoolExecutor, engine: Engine, client: int, question: Question
-) -> dict[int, Future[Result]]:
+) -> dict[int, Future[Result]] | Broken:
     """The query of each instant, waiting to run."""
     stored = _stored(client, question)
-    return {at: pool.submit(engine.query, members_query(stored, at)) for at in question.instants}
+    try:
+        return {
+            at: pool.submit(engine.query, members_query(stored, at)) for at in question.instants
+        }
+    except ScopeError as error:
+        return Broken(str(error))
 
 
-def _answer(client: int, question: Question, running: Mapping[int, Future[Result]]) -> Answer:
+def _answer(
+    client: int, question: Question, running: Mapping[int, Future[Result]]
+) -> Answer | Broken:
     devices = [*question.case.devices, *(d for ids in question.case.lists.values() for d in ids)]
     ids = {device_key(KEY, client, device): device for device in devices}
-    found = {
-        at: frozenset(ids[bytes(row[0])] for row in future.result().rows)
-        for at, future in running.items()
-    }
+    try:
+        found = {
+            at: frozenset(ids[bytes(row[0])] for row in future.result().rows)
+            for at, future in running.items()
+        }
+    except EngineError as error:
+        return Broken(str(error))
     stored = _stored(client, question)
     if stored.plan.keep is None and stored.plan.shares is None:
         return found

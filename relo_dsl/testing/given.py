@@ -13,6 +13,7 @@ from typing import Any
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.diagnostics import Diagnostics, did_you_mean
+from relo_dsl.geo import part_names
 from relo_dsl.records import Record, RecordError, check_types, parse_record
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
@@ -170,7 +171,7 @@ def _is_in(name: str, known: Mapping[str, PropertySpec | None]) -> bool:
         if spec is not None and spec.type is PropertyType.OBJECTS:
             return field in spec.fields
         if spec is not None and spec.type is PropertyType.POINT:
-            return True
+            return f"{parent}.{field}" in part_names(parent)
         parent, _, head = parent.rpartition(".")
         field = f"{head}.{field}"
     return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from relo_dsl.bind import BoundDefinition
 from relo_dsl.consent import ScopedPlan
+from relo_dsl.flip import is_candidate, next_flip
 from relo_dsl.interpret import History, Lists, members
 from relo_dsl.testing.cases import Case, Check
 
@@ -26,8 +27,13 @@ class Question:
 
     @classmethod
     def of(cls, case: Case, bound: BoundDefinition, scoped: ScopedPlan) -> Question:
-        """The question that a test asks."""
-        return cls(case, bound, scoped, tuple(case.checks()))
+        """The question that a test asks.
+
+        A stay with two ends is looked at wherever the membership changes in it by time alone.
+        """
+        question = cls(case, bound, scoped, ())
+        checks = [*case.checks(), *_interruptions(question)]
+        return replace(question, checks=tuple(dict.fromkeys(checks)))
 
     @property
     def instants(self) -> list[int]:
@@ -48,8 +54,28 @@ class Question:
         return defaultdict(frozenset, self.case.lists)
 
 
+def _interruptions(question: Question) -> Iterator[Check]:
+    """The first instant at which a stay that began as expected ends before its end."""
+    history = question.history
+    for stay in question.case.expectations:
+        if stay.start is None or stay.until is None:
+            continue
+        asked = (question.scoped, history, stay.device, stay.start, question.lists)
+        if is_candidate(*asked) == stay.member:
+            change = next_flip(*asked)
+            if change is not None and change < stay.until:
+                yield Check(stay.device, change, stay.member, stay.span)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What stands for the answer of an engine that could not run its query: a mistake of relo."""
+
+    text: str
+
+
 #: An engine: the answers to some questions, in their order.
-Engine = Callable[[Sequence[Question]], Sequence[Answer]]
+Engine = Callable[[Sequence[Question]], Sequence[Answer | Broken]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +95,11 @@ class Outcome:
     question: Question
     failed: tuple[Check, ...]
     defects: tuple[Defect, ...] = ()
+    broken: Broken | None = None
 
     @property
     def passed(self) -> bool:
-        return not self.failed and not self.defects
+        return not self.failed and not self.defects and self.broken is None
 
 
 def interpreted(questions: Sequence[Question]) -> list[Answer]:
@@ -86,8 +113,11 @@ def interpreted(questions: Sequence[Question]) -> list[Answer]:
     return answers
 
 
-def judge(question: Question, evaluator: Answer | None, sql: Answer | None) -> Outcome:
+def judge(question: Question, evaluator: Answer | None, sql: Answer | Broken | None) -> Outcome:
     """Compares what was answered with what is expected; None for an engine that was not asked."""
+    broken = sql if isinstance(sql, Broken) else None
+    if isinstance(sql, Broken):
+        sql = None
     asked = [answer for answer in (evaluator, sql) if answer is not None]
     failed = tuple(
         check
@@ -101,14 +131,12 @@ def judge(question: Question, evaluator: Answer | None, sql: Answer | None) -> O
             for at in question.instants
             for device in sorted(evaluator[at] ^ sql[at])
         ]
-    return Outcome(question, failed, tuple(defects))
+    return Outcome(question, failed, tuple(defects), broken)
 
 
-def run(
-    questions: Sequence[Question], evaluator: Engine | None, sql: Engine | None
-) -> list[Outcome]:
-    """The outcomes of all tests, in their order."""
-    unasked: list[Answer | None] = [None] * len(questions)
-    first: Sequence[Answer | None] = evaluator(questions) if evaluator else unasked
-    second: Sequence[Answer | None] = sql(questions) if sql else unasked
+def run(questions: Sequence[Question], sql: Engine | None, *, evaluate: bool) -> list[Outcome]:
+    """The outcomes of all tests, in their order, by the evaluator, by SQL, or by both."""
+    unasked = [None] * len(questions)
+    first: Sequence[Answer | None] = interpreted(questions) if evaluate else unasked
+    second: Sequence[Answer | Broken | None] = sql(questions) if sql else unasked
     return [judge(*three) for three in zip(questions, first, second, strict=True)]

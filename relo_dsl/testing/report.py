@@ -28,6 +28,8 @@ def failure_lines(outcome: Outcome) -> Iterator[str]:
     case = outcome.question.case
     yield f'failed: {case.name}, "{case.title}"'
     yield f" --> {place(case.source, case.span)}"
+    if outcome.broken is not None:
+        yield f"  a defect of relo: its SQL could not run, please report it: {outcome.broken.text}"
     for check in outcome.failed:
         yield from _check_lines(outcome, check)
     told = {(check.device, check.at) for check in outcome.failed}
@@ -143,6 +145,7 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
             }
             for defect in outcome.defects
         ],
+        **({"broken": outcome.broken.text} if outcome.broken else {}),
     }
 
 

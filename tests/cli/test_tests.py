@@ -12,14 +12,17 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 import relo_dsl.cli.test_sql as by_sql
-from relo_dsl.consent import scope
+from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import Engine
+from relo_dsl.sql.lower import members_query
+from relo_dsl.sql.proof import ScopeError
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.testing.outcome import Question, interpreted
 from tests.cli.conftest import Project
 from tests.testing.build import workspace
 
 _clients = count(5_000_000)
+DAY = 86_400_000
 
 GOOD = """\
 audience good
@@ -202,5 +205,29 @@ def test_many_cases_of_one_load_do_not_see_each_other(engine: Engine) -> None:
     scoped = scope(project.plan("a"))
     asked = [Question.of(case, project.bound("a"), scoped) for case in project.tests("a")]
     answers = by_sql.answered(engine, project.catalog, asked)
-    assert answers == interpreted(asked)
-    assert len({bool(next(iter(answer.values()))) for answer in answers}) == 2
+    right = interpreted(asked)
+    assert answers == right
+    assert {bool(members) for answer in right for members in answer.values()} == {True, False}
+
+
+def test_sql_that_cannot_run_fails_its_test_alone(
+    tests: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests.seg("good", GOOD)
+    tests.seg("other", GOOD.replace("audience good", "audience other").replace("30d", "31d"))
+
+    def query(scoped: ScopedPlan, at: int) -> SqlQuery:
+        right = members_query(scoped, at)
+        return SqlQuery("SELECT nothing", {}) if str(31 * DAY) in scoped.plan.canonical else right
+
+    def refused(scoped: ScopedPlan, at: int) -> SqlQuery:
+        raise ScopeError("no guard")
+
+    monkeypatch.setattr(by_sql, "members_query", query)
+    result = tests.run("test")
+    assert result.exit_code == 1
+    assert result.stdout.count("a defect of relo: its SQL could not run") == 1
+    assert timeless(result.stdout).endswith("1 passed, 1 failed in TIME\n")
+    monkeypatch.setattr(by_sql, "members_query", refused)
+    shown = json.loads(tests.run("test", "--json").stdout.splitlines()[0])
+    assert (shown["outcome"], shown["broken"]) == ("failed", "no guard")

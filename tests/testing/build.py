@@ -7,7 +7,7 @@ from relo_dsl.consent import scope
 from relo_dsl.diagnostics import Diagnostic, Severity
 from relo_dsl.source import SourceFile
 from relo_dsl.testing.cases import Case
-from relo_dsl.testing.outcome import Outcome, Question, interpreted, run
+from relo_dsl.testing.outcome import Outcome, Question, run
 from relo_dsl.workspace import Workspace
 
 CATALOG = parse_catalog("""
@@ -66,7 +66,7 @@ def outcomes(test: str, match: str = "purchase within 30d", *, head: str = "") -
     """What the evaluator makes of the tests, which must be without mistakes."""
     project = workspace(test, match, head=head)
     assert [d for d in project.check() if d.severity is Severity.ERROR] == []
-    return run(questions(project), interpreted, None)
+    return run(questions(project), None, evaluate=True)
 
 
 def passes(test: str, match: str = "purchase within 30d", *, head: str = "") -> bool:
