@@ -71,13 +71,7 @@ class ScopeError(Exception):
 
 def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
     """Raises ScopeError unless every table is bound to client, T and consent."""
-    try:
-        statements = sqlglot.parse(query.text, dialect=DIALECT)
-    except ParseError as error:
-        raise ScopeError("this cannot be read") from error
-    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
-        raise ScopeError("expected exactly one SELECT")
-    tree = statements[0]
+    tree = _read(query.text)
     facts = _Facts(query, plan, now)
     _prove_values(facts)
     named = _prove_names(tree)
@@ -86,6 +80,22 @@ def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
         if isinstance(node, exp.Table):
             _prove_table(node, named, facts)
     _prove_consent(tree, plan)
+
+
+@lru_cache(maxsize=8)
+def _read(text: str) -> exp.Select:
+    """The one SELECT of a text; nothing here changes it.
+
+    Remembered, because one definition at many instants differs in what its parameters carry alone,
+    and reading is most of a proof.
+    """
+    try:
+        statements = sqlglot.parse(text, dialect=DIALECT)
+    except ParseError as error:
+        raise ScopeError("this cannot be read") from error
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        raise ScopeError("expected exactly one SELECT")
+    return statements[0]
 
 
 class _Facts:
