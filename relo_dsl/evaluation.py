@@ -111,12 +111,15 @@ class Prepared:
         for name in self.names:
             scoped = scope(self.workspace.plan(name))
             if scoped.client not in records:
-                records[scoped.client] = self._records(scoped.client)
+                records[scoped.client] = self.records(scoped.client)
             answers = answer(scoped, records[scoped.client], instants, self.request.lists)
             for at, found in zip(instants, answers, strict=True):
                 yield Result(name, at, tuple(sorted(found)))
 
-    def _records(self, client: int) -> list[Record]:
+    def records(self, client: int) -> list[Record]:
+        """The records of a client, checked. Raises UserError for one that the catalog types
+        otherwise.
+        """
         own = _of_client(self.placed, client)
         if self.request.catalog is not None:
             return [checked(record, place, self.request.catalog) for place, record in own]

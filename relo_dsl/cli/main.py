@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "preview": Entry(
         "Look", "relo_server.cli.preview:command", "Size an audience, clause by clause."
     ),
+    "why": Entry("Look", "relo_dsl.cli.why:command", "Tell why a device is in, or is not."),
     "build": Entry(
         "Publish", "relo_server.cli.build:command", "Compute audiences and publish them."
     ),
