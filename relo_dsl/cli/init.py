@@ -56,6 +56,14 @@ audience winback_customers
 match
   sum(purchase.revenue) >= 100 within 180d
   and no purchase within 30d
+
+# What it means, by example: `relo test` runs it.
+test "who came back stays out" at 2026-03-18
+  given ana:  purchase(revenue: 120) 50d ago
+  and   beto: purchase(revenue: 120) 50d ago
+              purchase(revenue: 5) 2d ago
+  expect ana
+  expect not beto
 """
 
 _IGNORED = ".relo/"
@@ -97,7 +105,9 @@ def command(folder: Path, client: int, timezone: str, as_json: bool) -> None:
         return
     for name, what in done.items():
         click.echo(f"{what:<8} {folder / name}")
-    click.echo("\nNext: `relo check`, then `relo load FILES` and `relo preview winback_customers`.")
+    click.echo(
+        "\nNext: `relo check` and `relo test`, then `relo load FILES` and `relo preview winback_customers`."
+    )
 
 
 def _check_zone(zone: str) -> None:

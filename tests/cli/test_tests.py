@@ -64,7 +64,8 @@ test "staff" at 2026-06-15
 
 @pytest.fixture
 def tests(shop: Project, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose tests run in the one engine of this process."""
+    """A project without tests, which would run them in the one engine of this process."""
+    (shop.folder / "segments/winback_customers.seg").unlink()
 
     @contextmanager
     def scratch() -> Iterator[Engine]:
@@ -77,6 +78,11 @@ def tests(shop: Project, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Pro
 
 def timeless(text: str) -> str:
     return re.sub(r"in \d+\.\d s", "in TIME", text)
+
+
+def test_a_new_project_has_a_test_that_passes(shop: Project) -> None:
+    shown = shop.ok("test", "--engine", "naive", "--coverage").stdout
+    assert timeless(shown).endswith("1 passed in TIME\n")
 
 
 @pytest.mark.parametrize("engine_name", ["both", "sql", "naive"])
