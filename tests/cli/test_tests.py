@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from itertools import count
 
 import pytest
@@ -13,10 +15,12 @@ from syrupy.assertion import SnapshotAssertion
 
 import relo_dsl.cli.test_sql as by_sql
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.engine import Engine
+from relo_dsl.engine import Engine, device_key
+from relo_dsl.interpret import members
 from relo_dsl.sql.lower import members_query
 from relo_dsl.sql.proof import ScopeError
 from relo_dsl.sql.query import SqlQuery
+from relo_dsl.terms import Shares
 from relo_dsl.testing.outcome import Question, interpreted
 from tests.cli.conftest import Project
 from tests.testing.build import workspace
@@ -237,3 +241,21 @@ def test_sql_that_cannot_run_fails_its_test_alone(
     monkeypatch.setattr(by_sql, "members_query", refused)
     shown = json.loads(tests.run("test", "--json").stdout.splitlines()[0])
     assert (shown["outcome"], shown["broken"]) == ("failed", "no guard")
+
+
+def test_samples_go_by_ids_where_sql_goes_by_keys() -> None:
+    devices = [f"d{number}" for number in range(60)]
+    given = "\n  and ".join(f"{device}: purchase() now" for device in devices)
+    project = workspace(f'test "t" at 2026-06-15\n  given {given}\n  expect d1')
+    plan = replace(project.plan("a"), shares=Shares("a", sample=Decimal(40), holdout=Decimal(70)))
+    (case,) = project.tests("a")
+    question = Question.of(case, project.bound("a"), scope(plan))
+    stored = scope(replace(plan, client=77))
+    (at,) = question.instants
+    history = replace(question.history, client=77)
+    by_keys = members(stored, history, at, key=lambda d: device_key(by_sql.KEY, 77, d).hex())
+    by_ids = members(question.scoped, question.history, at)
+    assert by_keys != by_ids
+    assert by_sql._by_id(question, stored, at, by_keys) == by_ids
+    # Whom SQL has too many or too few stands out.
+    assert by_sql._by_id(question, stored, at, by_keys ^ {"d5"}) == by_ids ^ {"d5"}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from relo_dsl.consent import scope
+from relo_dsl.terms import Shares
 from relo_dsl.testing.coverage import coverage
 from relo_dsl.testing.outcome import Answer, Broken, Question, interpreted, judge, run
 from relo_dsl.testing.reasons import reason_for
@@ -123,6 +127,19 @@ def test_consent_is_said_by_name() -> None:
     test = "given ana: purchase() 5d ago\n consent(161) 1d ago\n expect ana"
     kind, text = reason(test, head="  export meta, email")
     assert (kind, text) == ("consent", "its consent (161) lacks dsp and email (20)")
+
+
+def test_why_somebody_who_passes_is_left_out() -> None:
+    project = workspace(AT + "given ana: purchase() 5d ago\n expect ana")
+    (question,) = questions(project)
+
+    def why(shares: Shares) -> str:
+        asked = replace(question, scoped=scope(replace(question.scoped.plan, shares=shares)))
+        return reason_for(asked, "ana", question.instants[0]).kind
+
+    assert why(Shares("a")) == "member"
+    assert why(Shares("a", holdout=Decimal("99.999"))) == "holdout"
+    assert why(Shares("a", sample=Decimal("0.001"))) == "sample"
 
 
 def test_why_somebody_is_a_member() -> None:
