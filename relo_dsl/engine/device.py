@@ -31,14 +31,14 @@ def stored_device(
     """
     own = {"client": client, "device": key.hex()}
     consents = engine.rows(
-        f"SELECT toUnixTimestamp64Milli(time), flags FROM consent WHERE {_OWN}",  # noqa: S608
+        f"SELECT {_HEAD} FROM consent WHERE {_OWN}",  # noqa: S608
         own,
     )
     found = Device(
         name,
         tuple(sorted(_events(engine, catalog, own), key=_order)),
         tuple(sorted(_identifies(engine, catalog, own), key=_order)),
-        tuple(sorted((ConsentRecord(*row) for row in consents), key=lambda r: r.time)),
+        tuple(ConsentRecord(time, flags) for time, _, flags in sorted(consents)),
         tuple(sorted(_scores(engine, own), key=_order)),
     )
     known = found.events or found.identifies or found.consents or found.scores
