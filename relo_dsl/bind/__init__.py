@@ -102,7 +102,7 @@ def bind_definition(
         around.allow_unknown,
     )
     clauses = _clauses(definition.condition, binder, found)
-    seen = list(binder.operands_seen)  # before lets that nothing uses are bound
+    seen = [part for _, parts in binder.chains for part in parts]  # without lets that nothing uses
     binder.check_lets()
     for part in (definition.keep, definition.sample, definition.holdout):
         if part is not None:

@@ -66,8 +66,7 @@ class ConditionBinder:
     reference: Callable[[nodes.Name], Condition | None]
     known_lists: frozenset[str] | None
     allow_unknown: bool = False
-    #: Every operand of an `and` or `or` that was bound, at any depth.
-    operands_seen: list[tuple[Span, Condition]] = field(default_factory=list)
+    #: Every `and` and `or` that was bound, at any depth.
     chains: list[Chain] = field(default_factory=list)
 
     # ---- conditions ----------------------------------------------------------------------------
@@ -126,7 +125,6 @@ class ConditionBinder:
                 repeated = self.condition(with_window(subject, window, operand.span))
                 bound.append((operand, Not(repeated) if negated else repeated))
         spans = [(operand.span, condition) for operand, condition in bound]
-        self.operands_seen.extend(spans)
         self.chains.append((chain.op, spans))
         return bound
 
