@@ -10,6 +10,11 @@ from relo_dsl.bind import BoundDefinition, Surroundings, bind_definition
 from relo_dsl.catalog import Catalog, Retention
 from relo_dsl.diagnostics import Diagnostic, Diagnostics, Severity, did_you_mean, in_order
 from relo_dsl.plan import Plan, normalise
+from relo_dsl.review import Reviewed
+from relo_dsl.review.lets import check_lets
+from relo_dsl.review.overlaps import check_overlaps
+from relo_dsl.review.refreshes import check_refresh
+from relo_dsl.review.sizes import check_size
 from relo_dsl.source import SourceFile
 from relo_dsl.syntax import nodes, parse, read_source
 from relo_dsl.terms import And, Condition
@@ -151,7 +156,7 @@ class Workspace:
         """Binds everything and gives every diagnostic of every file."""
         for name in list(self._entries):
             self.bound(name)
-        self._report_same_meaning()
+        self._review()
         for name in list(self._entries):
             self.tests(name)
         return in_order(item for found in self._found for item in found.items)
@@ -254,20 +259,22 @@ class Workspace:
         )
         self._twice.setdefault(item.name.text, []).append(found.items[-1])
 
-    def _report_same_meaning(self) -> None:
-        first: dict[str, str] = {}
+    def _review(self) -> None:
+        """What only shows when a definition is whole, or beside the others."""
+        files = {id(e.file): e for e in self._entries.values() if not e.broken}
+        for entry in files.values():
+            check_lets(entry.file, entry.found)
+        audiences = []
         for name in self.names:
             entry = self._entries[name]
             if entry.found.has_errors or entry.node.kind != "audience":
                 continue
-            fingerprint = self.plan(name).fingerprint
-            other = first.setdefault(fingerprint, name)
-            if other != name:
-                entry.found.report(
-                    "same-meaning",
-                    entry.node.name.span,
-                    f"`{name}` and `{other}` mean the same",
-                )
+            bound = self.bound(name)
+            item = Reviewed(entry.node, bound, self.plan(name), self.catalog, entry.found)
+            check_refresh(item)
+            check_size(item)
+            audiences.append(item)
+        check_overlaps(audiences)
 
 
 def _lets_of(file: nodes.File) -> tuple[object, ...]:

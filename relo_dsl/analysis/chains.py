@@ -18,15 +18,23 @@ from relo_dsl.source import Span
 from relo_dsl.terms import (
     Absent,
     Always,
+    And,
+    CompareProperties,
     Condition,
     Did,
     Extreme,
     InList,
     Measure,
+    Not,
+    Or,
+    OrMissing,
     Predicate,
     Property,
     Reference,
+    Score,
     Selection,
+    Trait,
+    Window,
 )
 
 #: Pairs of one chain that are compared, at the most.
@@ -35,6 +43,9 @@ _PAIRS = 400
 _TOGETHER = 24
 #: Nodes of an operand up to which it is compared with others.
 _SIZE = 400
+
+#: Predicates that may contradict themselves.
+_JOINED = (And, Or, Not, OrMissing, CompareProperties)
 
 
 @dataclass
@@ -125,25 +136,33 @@ def check_chain(
     ]
     if _report_clash(op, parts, found):
         return
-    if op == "and" and 2 < len(parts) <= _TOGETHER and _clash_together(parts):
-        found.report(
-            "contradiction",
-            parts[-1].span,
-            "this can never hold together with all that stands before it",
-        )
+    if 2 < len(parts) <= _TOGETHER and _report_clash_together(op, parts, found):
         return
     _report_needless(op, parts, found)
 
 
 def check_alone(span: Span, condition: Condition, found: Diagnostics) -> None:
     """Reports a condition that can never hold, or always does, by itself."""
-    if isinstance(condition, Always) or has_error(found, span) or _is_told(found, span):
+    if _is_plain(condition) or has_error(found, span) or _is_told(found, span):
         return
     part = Operand(span, condition)
     if part.never(part.true):
         found.report("contradiction", span, "this can never hold")
     elif part.never(part.false):
         found.report("always-true", span, "this always holds")
+
+
+def _is_plain(condition: Condition) -> bool:
+    """Whether a condition decides something, as can be seen without a search."""
+    inner = condition.operand if isinstance(condition, Not) else condition
+    match inner:
+        case Did(Selection(_, where), Window(until=until)):
+            return until is None and not isinstance(where, _JOINED)
+        case Trait(predicate) | Score(predicate):
+            return not isinstance(predicate, _JOINED)
+        case Always() | InList():
+            return True
+    return False
 
 
 def has_error(found: Diagnostics, span: Span) -> bool:
@@ -174,8 +193,19 @@ def _pairs(parts: Sequence[Operand]) -> Iterator[tuple[Operand, Operand]]:
                     return
 
 
-def _clash_together(parts: Sequence[Operand]) -> bool:
-    return parts[0].never(*(part.true for part in parts))
+def _report_clash_together(op: str, parts: Sequence[Operand], found: Diagnostics) -> bool:
+    """Reports where several operands, no two of them, exclude or complete one another."""
+    formulas = [part.true if op == "and" else part.false for part in parts]
+    if not parts[0].never(*formulas):
+        return False
+    count = next(n for n in range(1, len(parts) + 1) if parts[0].never(*formulas[:n]))
+    span = parts[count - 1].span
+    if op == "and":
+        message = "this can never hold together with all that stands before it"
+        found.report("contradiction", span, message)
+    else:
+        found.report("always-true", span, "one of these always holds, this or one before it")
+    return True
 
 
 def _report_clash(op: str, parts: Sequence[Operand], found: Diagnostics) -> bool:

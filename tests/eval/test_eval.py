@@ -252,7 +252,8 @@ def test_a_reference_that_nobody_defines_and_a_circle(tmp_path: Path) -> None:
 def test_a_ladder_of_references_is_climbed_once(tmp_path: Path) -> None:
     rungs = ["segment s0 client 3 match purchase.ok = 1"]
     rungs += [
-        f"segment s{i} client 3 match in segment s{i - 1} and not (refund and in segment s{i - 1})"
+        f"segment s{i} client 3 match in segment s{i - 1} "
+        f"and not (refund within {i}d and in segment s{i - 1})"
         for i in range(1, 60)
     ]
     data = events(tmp_path, purchase("ana", ok=1, n=1), {**purchase("beto", n="1"), "t": "refund"},
