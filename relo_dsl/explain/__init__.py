@@ -92,8 +92,9 @@ class Explanation:
             yield "label", self.bound.header.label
         yield "", ""
         yield "head", _capital(words.opening(single=len(self.clauses) == 1))
-        for sentence in self.clauses:
-            yield from (("", line) for line in sentence.lines(1))
+        for number, sentence in enumerate(self.clauses, 1):
+            mark = "-" if len(self.clauses) == 1 else f"{number}."
+            yield from (("", line) for line in sentence.lines("  ", mark))
         if self.afterwards:
             yield from (("", ""), ("head", f"{_capital(words.label('after'))}:"))
             yield from (("", f"  - {text}") for text in self.afterwards)

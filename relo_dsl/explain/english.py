@@ -292,7 +292,7 @@ class English(Words):
         return f"{name}, {'an' if kind == 'audience' else 'a'} {kind} of client {client}"
 
     def opening(self, *, single: bool) -> str:
-        return "a device is in when" if single else "a device is in when all of these hold:"
+        return "a device is in when:" if single else "a device is in when all of these hold:"
 
     def flag(self, name: str) -> str:
         return _FLAGS[name]

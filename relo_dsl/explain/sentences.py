@@ -56,11 +56,11 @@ class Sentence:
             out["parts"] = [part.to_json() for part in self.parts]
         return out
 
-    def lines(self, depth: int = 0) -> Iterator[str]:
+    def lines(self, indent: str = "", mark: str = "-") -> Iterator[str]:
         """The sentence and its parts, indented."""
-        yield f"{'  ' * depth}- {self.text}"
+        yield f"{indent}{mark} {self.text}"
         for part in self.parts:
-            yield from part.lines(depth + 1)
+            yield from part.lines(indent + " " * (len(mark) + 1))
 
 
 @dataclass(frozen=True)

@@ -333,7 +333,7 @@ class Spanish(Words):
 
     def opening(self, *, single: bool) -> str:
         if single:
-            return "un dispositivo entra cuando"
+            return "un dispositivo entra cuando:"
         return "un dispositivo entra cuando se cumple todo esto:"
 
     def flag(self, name: str) -> str:
