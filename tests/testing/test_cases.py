@@ -91,7 +91,7 @@ test "t" at 2026-03-18
 
 def test_what_is_looked_at() -> None:
     (case,) = cases("""
-test "t" at 2026-03-18T00:00Z, 2026-03-11T00:00Z
+test "t" at 2026-03-18T00:00Z, 2026-03-11T00:00Z, 2026-03-12T00:00Z
   given ana: purchase() at 2026-03-11T12:00Z
              purchase() at 2026-03-20T12:00Z
   expect not beto
@@ -102,10 +102,11 @@ test "t" at 2026-03-18T00:00Z, 2026-03-11T00:00Z
     day = parse_instant("2026-03-10T00:00Z")
     looks = [(c.device, c.at - day, c.member) for c in case.checks()]
     assert looks == [
-        ("beto", 8 * DAY, False), ("beto", DAY, False),
+        ("beto", 8 * DAY, False), ("beto", DAY, False), ("beto", 2 * DAY, False),
         ("ana", -1, False), ("ana", 0, True), ("ana", 2 * DAY - 1, True), ("ana", 2 * DAY, False),
         ("ana", DAY, True),
         ("ana", 5 * DAY - 1, True), ("ana", 5 * DAY, False), ("ana", DAY, True),
+        ("ana", 2 * DAY, True),
         ("ana", 6 * DAY - 1, True), ("ana", 6 * DAY, False), ("ana", 8 * DAY, False),
     ]  # fmt: skip
 
@@ -171,6 +172,7 @@ def test_other_mistakes(test: str, expected: tuple[str, str]) -> None:
     "test",
     [
         "given ana: purchase() now\n expect not zoe",
+        "given ana: purchase() now\n expect anna",
         "given ana: purchase() at 2026-03-20\n expect ana from 2026-03-20",
         "given list vip: ana\n expect not ana",
         "given ana: purchase() now\n and list theirs: ana\n expect ana",

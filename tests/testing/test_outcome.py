@@ -170,6 +170,9 @@ def test_where_engines_differ_is_a_defect() -> None:
         failure_lines(outcome)
     )
     assert judge(question, right, right).passed
+    too_many: Answer = {at: right[at] | {"beto"} for at in question.instants}
+    (defect,) = judge(question, right, too_many).defects
+    assert (defect.device, defect.evaluator, defect.sql) == ("beto", False, True)
     assert not judge(question, None, nobody).passed
 
 
