@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from random import Random
 
+from relo_dsl.catalog import load_catalog
+from relo_dsl.diagnostics import Severity
 from relo_dsl.source import SourceFile
+from relo_dsl.workspace import Workspace
+from relo_server.demo.project import shipped_definitions
 
 SHARED = """\
 # What several audiences share.
@@ -54,16 +58,23 @@ _DAYS = (7, 14, 21, 30, 45, 60, 75, 90, 120, 150, 180, 270, 365)
 def definitions(number: int) -> list[SourceFile]:
     """A file of shared segments, and files of one audience each: `number` definitions in all."""
     draw = Random(20260615)
-    files = [SourceFile("shared.seg", SHARED)]
+    shared = SourceFile("shared.seg", SHARED)
+    files = [shared]
+    workspace = Workspace(load_catalog(shipped_definitions() / "catalog.yaml"), client=3)
+    workspace.add(shared)
     seen: set[str] = set()
-    while len(seen) < number - SHARED_COUNT:
+    while len(files) <= number - SHARED_COUNT:
         lets, condition = _body(draw)
         if condition in seen:
             continue
         seen.add(condition)
         name = f"audience_{len(seen)}"
         text = f"audience {name}\n{_header(draw)}\n{lets}match\n  {condition}\n"
-        files.append(SourceFile(f"{name}.seg", text))
+        file = SourceFile(f"{name}.seg", text)
+        workspace.add(file)
+        # What was drawn may contradict itself: a hundred times in two thousand.
+        if not any(item.severity is Severity.ERROR for item in workspace.errors_of([name])):
+            files.append(file)
     return files
 
 
