@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from relo_dsl.catalog import PropertyType
 from relo_dsl.consent import scope
 from relo_dsl.flip import boundaries, is_candidate, next_flip
-from relo_dsl.interpret import History
+from relo_dsl.interpret import History, typed
 from relo_dsl.plan import Plan
-from relo_dsl.records import Record
+from relo_dsl.records import MAX_TIME, Record
 from relo_dsl.terms import (
     Absence,
     Ago,
@@ -39,7 +42,14 @@ from relo_dsl.terms import (
     Trait,
     Window,
 )
-from relo_dsl.times import UNITS, TimeError, parse_instant, period_start
+from relo_dsl.times import (
+    UNITS,
+    TimeError,
+    from_millis,
+    local_midnight,
+    parse_instant,
+    period_start,
+)
 from tests.differential.cases import Case
 from tests.differential.collect import collect
 from tests.oracle.build import CLIENT, DAY, HOUR, NOW, consent, d, did, event, identify, text
@@ -233,7 +243,7 @@ def _check(
         found = boundaries(scoped, history, device, at)
         assert all(moment > at for moment in found)
         known: dict[int, bool] = {}
-        probes = sorted({probe for probe in _probes(plan, history, device, at) if probe > at})
+        probes = sorted({x for x in _probes(plan, history, device, at) if at < x < MAX_TIME})
         for probe in draw.sample(probes, min(40, len(probes))):
             index = bisect_right(found, probe)
             since = found[index - 1] if index else at
@@ -262,9 +272,12 @@ def _probes(plan: Plan, history: History, device: str, at: int) -> Iterator[int]
     for node in walked:
         if isinstance(node, Regularity) and node.length:
             spans |= {i * node.length for i in range(node.periods + 1)}
-    if any(isinstance(node, InWindow | AnniversaryIn) for node in walked):
-        values = [v for record in records for v in record.values.values()]
-        times += [int(v) for v in values if not isinstance(v, bool | str | tuple) and v is not None]
+    tests = [node for node in walked if isinstance(node, InWindow | AnniversaryIn)]
+    for node in tests:
+        moments = [m for record in records for m in _moments(record.values, node.zone)]
+        times += moments
+        if isinstance(node, AnniversaryIn):
+            times += [day for moment in moments for day in _birthdays(moment, at, node.zone)]
     ends = {t + s for t in times for s in spans}
     for months in (plan.retention_months, plan.extended_months):
         if months:
@@ -280,6 +293,32 @@ def _probes(plan: Plan, history: History, device: str, at: int) -> Iterator[int]
                         continue
     for end in ends:
         yield from (end - 1, end, end + 1, end + HOUR, end + 90_000)
+
+
+def _moments(value: Any, zone: str) -> Iterator[int]:
+    """Every time among the values of a record."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _moments(item, zone)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _moments(item, zone)
+    elif isinstance(value, str | Decimal):
+        moment = typed(PropertyType.TIME, value)
+        if isinstance(moment, date):
+            yield local_midnight(moment, zone)
+        elif moment is not None:
+            yield int(moment)
+
+
+def _birthdays(moment: int, at: int, zone: str) -> Iterator[int]:
+    """The local midnights, in the years around T, of days like that of a moment, and near it."""
+    born = from_millis(moment).astimezone(ZoneInfo(zone)).date()
+    year = from_millis(at).year
+    for number in range(year - 1, year + 6):
+        for aside in (-1, 0, 1):
+            day = date(number, born.month, min(born.day, 28)) + timedelta(days=aside)
+            yield local_midnight(day + timedelta(days=max(0, born.day - 28)), zone)
 
 
 def _walk(node: Any) -> Iterator[Any]:
