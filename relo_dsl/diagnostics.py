@@ -100,6 +100,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "not-yet": (Severity.ERROR, "part of the language that this version cannot evaluate yet"),
     "mixed-and-or": (Severity.WARNING, "`and` and `or` mixed without parentheses"),
     "always-true": (Severity.WARNING, "a condition that always holds"),
+    "empty-holdout": (Severity.WARNING, "a holdout that the sample leaves nobody for"),
     "unused-let": (Severity.WARNING, "a `let` that no definition uses"),
     "stale-window": (Severity.WARNING, "a window shorter than the time between two refreshes"),
     "realtime-batch": (Severity.WARNING, "a `realtime` refresh of what needs all devices at once"),

@@ -131,12 +131,17 @@ class Workspace:
     def _test_lists(self, name: str) -> frozenset[str]:
         """The lists that its tests can fill: all that are known, and those that it refers to."""
         used = [(e.node, _lets_of(e.file)) for e in self._closure([name]).values()]
-        return frozenset(self.catalog.lists) | (self.lists or set()) | _references_in(
-            tuple(used), "list"
+        return (
+            frozenset(self.catalog.lists)
+            | (self.lists or set())
+            | _references_in(tuple(used), "list")
         )
 
     def plan(self, name: str, *, clauses: int | None = None) -> Plan:
-        """The plan of a definition without errors; of its first `clauses` clauses, if given."""
+        """The plan of a definition without errors.
+
+        Of its first `clauses` clauses, if given, and without its ranking, sample and holdout then.
+        """
         bound = self.bound(name)
         condition = bound.condition
         if clauses is not None:
@@ -150,6 +155,8 @@ class Workspace:
             default_flags=self.catalog.default_flags,
             retention_months=None if retention is None else retention.months,
             extended_months=None if retention is None else retention.extended_months,
+            keep=None if clauses is not None or bound.keep is None else normalise(bound.keep),
+            shares=None if clauses is not None else bound.shares,
         )
 
     def check(self) -> list[Diagnostic]:

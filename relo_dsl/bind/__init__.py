@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from relo_dsl.bind.conditions import ConditionBinder
 from relo_dsl.bind.headers import Header, HeaderBinder, Refresh
 from relo_dsl.bind.lets import Lets
+from relo_dsl.bind.ranking import RankingBinder
 from relo_dsl.catalog import Catalog
 from relo_dsl.diagnostics import Diagnostics
 from relo_dsl.source import SourceFile, Span
 from relo_dsl.syntax import nodes
-from relo_dsl.terms import Always, Condition
+from relo_dsl.terms import Always, Condition, Ranking, Shares
 
 __all__ = ["BoundDefinition", "Clause", "Header", "Refresh", "Surroundings", "bind_definition"]
 
@@ -44,6 +45,8 @@ class BoundDefinition:
     parts: tuple[Clause, ...] = field(default=(), compare=False)
     """The operands of every `and` and `or` that it is made of, its `let`s' too, in the order of the
     text; where there is none, all of it."""
+    keep: Ranking | None = None
+    shares: Shares | None = None
 
     @property
     def client(self) -> int:
@@ -61,6 +64,8 @@ class BoundDefinition:
                 {"text": clause.text, "condition": to_json(clause.condition)}
                 for clause in self.clauses
             ],
+            "keep": to_json(self.keep),
+            "shares": to_json(self.shares),
         }
 
 
@@ -104,10 +109,8 @@ def bind_definition(
     clauses = _clauses(definition.condition, binder, found)
     seen = [part for _, parts in binder.chains for part in parts]  # without lets that nothing uses
     binder.check_lets()
-    for part in (definition.keep, definition.sample, definition.holdout):
-        if part is not None:
-            what = found.source.slice(part.span)
-            found.report("not-yet", part.span, f"`{what}` cannot be evaluated by this version yet")
+    after = RankingBinder(definition, binder, found)
+    keep, shares = after.keep(), after.shares()
     condition = binder.joined(tuple(clause.condition for clause in clauses))
     binder.check_chains(definition.condition, condition)
     return BoundDefinition(
@@ -119,6 +122,8 @@ def bind_definition(
         found.source,
         definition.name.span,
         _parts(seen, clauses, found.source),
+        keep,
+        shares,
     )
 
 

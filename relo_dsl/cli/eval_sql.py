@@ -6,13 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from relo_dsl.catalog import Catalog
-from relo_dsl.consent import ScopedPlan
+from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import ClientRules, Engine, device_key, load_list, load_records
 from relo_dsl.engine.migrate import apply_catalog
-from relo_dsl.interpret import Lists
+from relo_dsl.interpret import History, Lists, chosen, view
 from relo_dsl.plan import Plan
 from relo_dsl.records import Record
 from relo_dsl.sql.lower import members_query
@@ -56,9 +57,22 @@ class SqlAnswers:
         if scoped.client not in self._ids:
             self._load(scoped, records, lists)
         ids = self._ids[scoped.client]
+        plan = scoped.plan
+        if plan.keep is None and plan.shares is None:
+            for at in instants:
+                yield self._found(scoped, at, ids)
+            return
+        # Places and samples go by the device's key, which here is its id and not the stored hash.
+        bare = scope(replace(plan, keep=None, shares=None))
+        history = History.of(records, client=scoped.client, default_flags=plan.default_flags)
         for at in instants:
-            chunks = self._engine.members(members_query(scoped, at))
-            yield frozenset(ids[bytes(key)] for chunk in chunks for key in chunk)
+            found = self._found(bare, at, ids)
+            views = {name: view(scoped, history.devices[name], at) for name in found}
+            yield chosen(scoped, views, at)
+
+    def _found(self, scoped: ScopedPlan, at: int, ids: dict[bytes, str]) -> frozenset[str]:
+        chunks = self._engine.members(members_query(scoped, at))
+        return frozenset(ids[bytes(key)] for chunk in chunks for key in chunk)
 
     def _load(self, scoped: ScopedPlan, records: Sequence[Record], lists: Lists) -> None:
         client = scoped.client

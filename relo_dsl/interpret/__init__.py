@@ -10,7 +10,7 @@ Devices stand under the ids they came with. Instants are epoch milliseconds.
 from relo_dsl.interpret.conditions import Context, Lists, holds
 from relo_dsl.interpret.history import ConsentRecord, Device, Event, History
 from relo_dsl.interpret.measures import quantity, selected
-from relo_dsl.interpret.members import NO_LISTS, candidates, context_of, holdout, members
+from relo_dsl.interpret.members import NO_LISTS, candidates, chosen, context_of, holdout, members
 from relo_dsl.interpret.predicates import test
 from relo_dsl.interpret.values import read, typed
 from relo_dsl.interpret.visibility import DeviceView, consented, exists, view
@@ -25,6 +25,7 @@ __all__ = [
     "History",
     "Lists",
     "candidates",
+    "chosen",
     "consented",
     "context_of",
     "exists",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from math import ceil
 from typing import Final
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.interpret.conditions import Context, Lists, holds
 from relo_dsl.interpret.history import History
+from relo_dsl.interpret.measures import quantity
 from relo_dsl.interpret.visibility import DeviceView, consented, exists, view
-from relo_dsl.terms import Affine
+from relo_dsl.terms import Affine, Ranking
 
 NO_LISTS: Final[Lists] = {}
 #: The key of a device, as text: what rankings and samples go by. In `relo eval` it is the id.
@@ -33,7 +36,7 @@ def members(
 
     Raises ValueError where the history is another client's.
     """
-    return _shared(scoped, _kept(scoped, history, at, lists, key), key, held_out=False)
+    return chosen(scoped, candidates(scoped, history, at, lists), at, key)
 
 
 def holdout(
@@ -44,7 +47,7 @@ def holdout(
     key: KeyOf = itself,
 ) -> frozenset[str]:
     """The ids of the devices that are split off from the members at T = `at`."""
-    return _shared(scoped, _kept(scoped, history, at, lists, key), key, held_out=True)
+    return chosen(scoped, candidates(scoped, history, at, lists), at, key, held_out=True)
 
 
 def candidates(
@@ -72,12 +75,30 @@ def context_of(scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_
     return Context(at, lists, companions)
 
 
-def _kept(scoped: ScopedPlan, history: History, at: int, lists: Lists, key: KeyOf) -> Iterable[str]:
-    """Those that pass the condition and, where there is a ranking, have a place in it."""
-    passing = candidates(scoped, history, at, lists)
-    if scoped.plan.keep is None:
-        return passing
-    raise NotImplementedError
+def chosen(
+    scoped: ScopedPlan,
+    passing: Mapping[str, DeviceView],
+    at: int,
+    key: KeyOf = itself,
+    *,
+    held_out: bool = False,
+) -> frozenset[str]:
+    """Of the devices that consent and pass, those that ranking, sample and holdout leave."""
+    keep = scoped.plan.keep
+    placed = passing if keep is None else ranked(keep, passing, at, key)
+    return _shared(scoped, placed, key, held_out=held_out)
+
+
+def ranked(
+    keep: Ranking, passing: Mapping[str, DeviceView], at: int, key: KeyOf = itself
+) -> list[str]:
+    """The devices that have a place in the ranking, the best first."""
+    values = {name: quantity(keep.by, seen, at) for name, seen in passing.items()}
+    valued = {name: value for name, value in values.items() if value is not None}
+    sign = -1 if keep.which == "top" else 1
+    order = sorted(valued, key=lambda name: (sign * valued[name], key(name).encode()))
+    places = ceil(len(order) * Fraction(keep.amount) / 100) if keep.share else int(keep.amount)
+    return order[:places]
 
 
 def _shared(

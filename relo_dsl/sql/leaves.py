@@ -192,7 +192,7 @@ def holds_without_events(condition: Condition) -> bool:
         case Did() | Extreme() | Sequence():
             return False
         case Comparison(left, op, right):
-            return _compare_values(_without_events(left), op, _without_events(right))
+            return _compare_values(value_without_events(left), op, value_without_events(right))
         case And(operands):
             return all(holds_without_events(operand) for operand in operands)
         case Or(operands):
@@ -205,14 +205,15 @@ def holds_without_events(condition: Condition) -> bool:
             raise TypeError(f"not a condition over events: {type(condition).__name__}")
 
 
-def _without_events(quantity: Quantity) -> Decimal | None:
+def value_without_events(quantity: Quantity) -> Decimal | None:
+    """What a number is for a device that has none of its events; None where it is missing."""
     match quantity:
         case Constant(value):
             return value
         case Measure(kind):
             return Decimal(0) if kind in NEVER_MISSING else None
         case Arithmetic(op, left, right):
-            a, b = _without_events(left), _without_events(right)
+            a, b = value_without_events(left), value_without_events(right)
             if a is None or b is None:
                 return None
             match op:

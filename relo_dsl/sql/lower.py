@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
+from relo_dsl.plan import Plan
 from relo_dsl.sql.build import (
     Parameters,
     Written,
@@ -31,6 +31,7 @@ from relo_dsl.sql.leaves import event_types, holds_without_events, selections
 from relo_dsl.sql.predicates import holds_when_absent
 from relo_dsl.sql.proof import prove
 from relo_dsl.sql.query import SqlQuery
+from relo_dsl.sql.ranking import PASSING, ranked, share_tests
 from relo_dsl.sql.regularity import regularity_query
 from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
@@ -77,6 +78,20 @@ class Lowering:
             self.ctes.append(_cte(name, self._devices(reference.condition)))
             self.shared[reference.digest] = name
         return self._devices(condition)
+
+    def ranked(self, plan: Plan) -> exp.Query:
+        """The devices of the universe that pass and have a place in the plan's ranking, if any."""
+        if plan.keep is None:
+            return self.devices(plan.condition)
+
+        def passing() -> exp.Query:
+            if all(cte.alias != PASSING for cte in self.ctes):
+                found = self.devices(plan.condition)
+                guarded = select([device()], subquery(found), [self.scope.consent_guard()])
+                self.ctes.append(_cte(PASSING, guarded))
+            return select([device()], exp.Table(this=exp.Identifier(this=PASSING, quoted=False)))
+
+        return ranked(plan.keep, plan.condition, self.scope, self.shared, passing)
 
     def _devices(self, condition: Condition) -> exp.Query:
         listing = self._listing(condition, 0)
@@ -272,33 +287,49 @@ def _used_twice(condition: Condition) -> list[Reference]:
 
 def members_query(plan: ScopedPlan, now: int) -> SqlQuery:
     """The consented members at T = `now`: one column `device`, 16 bytes, each device once."""
-    return _query(plan, now, device(), Scope.consent_guard)
+    return _query(plan, now, device())
+
+
+def holdout_query(plan: ScopedPlan, now: int) -> SqlQuery:
+    """The devices that the holdout takes from the members at T = `now`, as `members_query`."""
+    return _query(plan, now, device(), held_out=True)
 
 
 def count_query(plan: ScopedPlan, now: int) -> SqlQuery:
     """How many members there are at T = `now`: one row, one column."""
-    return _query(plan, now, call("count"), Scope.consent_guard)
+    return _query(plan, now, call("count"))
 
 
 def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
     """How many devices meet the condition but lack consent at T: a count, never their keys."""
-    return _query(plan, now, call("count"), Scope.withheld_guard)
+    lowering = _lowering(plan, now)
+    found = lowering.devices(plan.plan.condition)
+    guard = lowering.scope.withheld_guard()
+    return _finished(select([call("count")], subquery(found), [guard]), lowering)
 
 
-def _query(
-    plan: ScopedPlan, now: int, what: exp.Expr, guard: Callable[[Scope], exp.Expr]
-) -> SqlQuery:
+def _query(plan: ScopedPlan, now: int, what: exp.Expr, *, held_out: bool = False) -> SqlQuery:
+    lowering = _lowering(plan, now)
+    scope = lowering.scope
+    tests = share_tests(plan.plan.shares, plan.client, scope.params, held_out=held_out)
+    found = lowering.ranked(plan.plan)
+    return _finished(select([what], subquery(found), [scope.consent_guard(), *tests]), lowering)
+
+
+def _lowering(plan: ScopedPlan, now: int) -> Lowering:
     # Printing and reading SQL recurses: 200 levels of parentheses are a few thousand Python frames.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
-    scope = Scope(plan, now, Parameters())
-    lowering = Lowering(scope)
-    found = lowering.devices(plan.plan.condition)
-    query = select([what], subquery(found), [guard(scope)])
+    return Lowering(Scope(plan, now, Parameters()))
+
+
+def _finished(query: exp.Select, lowering: Lowering) -> SqlQuery:
+    """The text with its names in front, proved."""
+    scope = lowering.scope
     used = {table.name for table in query.find_all(exp.Table)}
     used |= {table.name for cte in lowering.ctes for table in cte.find_all(exp.Table)}
     consents = [_cte(name, named) for name, named in scope.named().items() if name in used]
     query.set("with_", exp.With(expressions=[*consents, *lowering.ctes]))
     text = query.sql(dialect=Written, copy=False)
     compiled = SqlQuery(text, dict(scope.params.values))
-    prove(compiled, plan, now)
+    prove(compiled, scope.plan, scope.now)
     return compiled

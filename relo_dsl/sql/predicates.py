@@ -81,11 +81,12 @@ def _event_present(prop: Property) -> exp.Expr:
     elif prop.type is PropertyType.POINT:
         return call("notEmpty", _event_value(prop))
     else:
-        return _is_not_null(_event_value(prop))
+        return is_not_null(_event_value(prop))
     return compare(column(flag), "=", number(1))
 
 
-def _is_not_null(what: exp.Expr) -> exp.Expr:
+def is_not_null(what: exp.Expr) -> exp.Expr:
+    """`what IS NOT NULL`."""
     return exp.Not(this=exp.Is(this=what, expression=exp.Null()))
 
 
@@ -229,7 +230,7 @@ class PredicateSql:
         inner = PredicateSql(
             Source(
                 lambda prop: column(names[prop]),
-                lambda prop: _is_not_null(column(names[prop])),
+                lambda prop: is_not_null(column(names[prop])),
             ),
             self.params,
             self.now,

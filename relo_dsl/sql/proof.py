@@ -32,6 +32,8 @@ _GUARDS: dict[str, frozenset[str]] = {
 }
 #: The clauses of a SELECT and the functions that the compiler uses, as sqlglot calls them.
 _CLAUSES = frozenset({"expressions", "distinct", "from_", "where", "group", "having", "with_"})
+#: Only inside, and only together: what is cut off at the outermost SELECT is not counted there.
+_PLACES = frozenset({"order", "limit"})
 _FUNCTIONS = frozenset(
     name
     for line in (
@@ -48,6 +50,8 @@ _FUNCTIONS = frozenset(
         "groupArray groupArrayIf arraySort arrayMap TRANSFORM arrayFill arrayReverseFill bitTest",
         "arrayPushFront arrayPushBack arrayPopFront arrayPopBack bitShiftRight",
         "toInt64 toUInt64 toUInt128 toUInt256",
+        # samples, places in a ranking
+        "reinterpretAsUInt64 REVERSE SUBSTRING SHA256 SHA2 CONCAT LOWER HEX LOWER_HEX ROW_NUMBER",
     )
     for name in line.split()
 )
@@ -128,6 +132,8 @@ def _prove_shape(node: exp.Expr) -> None:
     match node:
         case exp.Select():
             extra = {name for name, value in node.args.items() if value} - _CLAUSES
+            if extra == _PLACES and node.parent is not None:
+                extra = set()
             if extra:
                 raise ScopeError(f"unexpected clause {', '.join(sorted(extra))}")
         case exp.Func():
@@ -162,7 +168,7 @@ def _prove_names(tree: exp.Select) -> set[str]:
         if name in _NAMED:
             if cte.this != _parsed(_NAMED[name]):
                 raise ScopeError(f"`{name}` is not what it should be")
-        elif not re.fullmatch(r"reference_[0-9]+", name):
+        elif not re.fullmatch(r"passing|reference_[0-9]+", name):
             raise ScopeError(f"unexpected name {name}")
     if len(tree.ctes) != len(named):
         raise ScopeError("a name is given twice, or away from the top")
@@ -256,7 +262,8 @@ def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:
     else:
         kept = "device IN (SELECT device FROM consented)"
         held_back = "device NOT IN (SELECT device FROM consented)"
-    if where is not None and where.this == _parsed(kept):
+    # Whatever else is asked for can only leave more devices out.
+    if any(part == _parsed(kept) for part in _conjuncts(tree)):
         return
     counts = all(isinstance(item, exp.Count) for item in tree.expressions)
     if counts and where is not None and where.this == _parsed(held_back):

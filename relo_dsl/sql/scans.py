@@ -23,7 +23,7 @@ from relo_dsl.sql.build import (
     number,
 )
 from relo_dsl.sql.leaves import EventTypes, Leaf, Rows, is_any_event, leaves, rows_of
-from relo_dsl.sql.predicates import EVENT_SOURCE, PredicateSql, certain
+from relo_dsl.sql.predicates import EVENT_SOURCE, PredicateSql, certain, is_not_null
 from relo_dsl.sql.scope import Scope
 from relo_dsl.sql.sequences import SequenceSql, event_order
 from relo_dsl.terms import (
@@ -45,6 +45,7 @@ from relo_dsl.terms import (
     Regularity,
     Sequence,
     Window,
+    measures_of,
 )
 
 _ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul}
@@ -60,6 +61,15 @@ class Scan:
     scope: Scope
     condition: Condition
     types: EventTypes
+    value: Quantity | None = None
+    """What is worked out for each device besides, by `valued`."""
+
+    def valued(self, extra: Several[exp.Expr], name: str) -> exp.Select:
+        """The devices for which the condition holds and that have a value, which is `name`d."""
+        assert self.value is not None, "a scan for a value"
+        label = exp.Identifier(this=name, quoted=False)
+        value = exp.Alias(this=self._quantity(self.value), alias=label)
+        return self._select(extra, once=True, also=[value])
 
     def query(
         self, extra: Several[exp.Expr] = (), *, once: bool = True, by: Several[exp.Expr] = ()
@@ -70,15 +80,29 @@ class Scan:
         `by` asks the condition apart for each of its values: a device comes once for each.
         Only right for a condition that does not hold without events.
         """
+        return self._select(extra, once=once, by=by)
+
+    def _select(
+        self,
+        extra: Several[exp.Expr],
+        *,
+        once: bool,
+        by: Several[exp.Expr] = (),
+        also: Several[exp.Alias] = (),
+    ) -> exp.Select:
         after, until = self._hull
         window = Window(None if after is None else At(after), At(until))
         shared = [self._sql.render(part) for part in _ordered(self._shared)]
         remaining = self._remaining
         where = [*shared, *([any_of(remaining)] if remaining else [])]
         # Rows that pass WHERE are an event of one of these: nothing is left to ask of the device.
-        having = None if is_any_event(self.condition) else self._test(self.condition)
+        sole = is_any_event(self.condition) and not also
+        having = None if sole else self._test(self.condition)
         tests = [] if having is None else [having]
-        return self.scope.events(self.types, window, where, tests, devices=extra, once=once, by=by)
+        tests += [is_not_null(column(named.alias)) for named in also]
+        return self.scope.events(
+            self.types, window, where, tests, devices=extra, once=once, by=by, also=also
+        )
 
     @property
     def filters_rows(self) -> bool:
@@ -93,7 +117,8 @@ class Scan:
 
     @cached_property
     def _rows(self) -> list[Rows]:
-        return [rows for leaf in leaves(self.condition) for rows in self._rows_of(leaf)]
+        asked = [*leaves(self.condition), *(measures_of(self.value) if self.value else ())]
+        return [rows for leaf in asked for rows in self._rows_of(leaf)]
 
     def _rows_of(self, leaf: Leaf) -> list[Rows]:
         return rows_of(leaf, self.scope.now)

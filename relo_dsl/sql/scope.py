@@ -166,11 +166,13 @@ class Scope:
         devices: Sequence[exp.Expr] = (),
         once: bool = True,
         by: Sequence[exp.Expr] = (),
+        also: Sequence[exp.Alias] = (),
     ) -> exp.Select:
         """Devices with events of these types (none: any) in the window that pass `where`.
 
         `devices` are tests of the device itself. Each device `once`, or, where that does not
-        matter, as often as it comes; with `by`, once for each of their values that passes.
+        matter, as often as it comes; with `by`, once for each of their values that passes. `also`
+        are further columns of the result.
         """
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
@@ -184,7 +186,9 @@ class Scope:
             guards.append(self.time_guard())
         guards.append(self.flags_guard())
         once = once or bool(having)
-        return self._kept("events", guards, where, after, having, devices=devices, once=once, by=by)
+        return self._kept(
+            "events", guards, where, after, having, devices=devices, once=once, by=by, also=also
+        )
 
     def traits(
         self, names: tuple[str, ...], having: list[exp.Expr], *, once: bool = True
@@ -212,15 +216,18 @@ class Scope:
         devices: Sequence[exp.Expr] = (),
         once: bool,
         by: Sequence[exp.Expr] = (),
+        also: Sequence[exp.Alias] = (),
     ) -> exp.Select:
         """The rows of a table that are still kept, by device."""
         group = [device(), *by] if once or by else []
+        wanted = [device(), *also]
         kinds = self.retention_guards(after)
         if len(kinds) == 1:
             rows = [*guards, *kinds[0], *where, *devices]
-            return select([device()], _table(table), rows, group, having)
-        needed = {DEVICE}.union(*(_columns(test) for test in (*having, *by)))
-        needed -= {named.alias for test in having for named in test.find_all(exp.Alias)}
+            return select(wanted, _table(table), rows, group, having)
+        asked = (*having, *by, *also)
+        needed = {DEVICE}.union(*(_columns(test) for test in asked))
+        needed -= {named.alias for test in asked for named in test.find_all(exp.Alias)}
         parts: list[exp.Query] = [
             select(
                 [column(name) for name in sorted(needed)],
@@ -230,7 +237,7 @@ class Scope:
             for kept in kinds
         ]
         # Tests of devices can be whole queries: they stand once, outside.
-        return select([device()], subquery(union(parts, distinct=False)), devices, group, having)
+        return select(wanted, subquery(union(parts, distinct=False)), devices, group, having)
 
     def listed(self, name: str) -> exp.Select:
         """Devices on an uploaded list: on the latest version of it."""

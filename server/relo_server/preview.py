@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relo_dsl.consent import scope
 from relo_dsl.engine import Engine
 from relo_dsl.engine.migrate import apply_catalog
+from relo_dsl.plan import Plan
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from relo_dsl.times import format_instant
 from relo_dsl.workspace import Workspace
@@ -17,7 +18,9 @@ from relo_server.publish import counted, universe
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A clause as it is written, and how many devices pass it and all before it."""
+    """A clause, or what follows the clauses, as it is written, and how many devices pass it and all
+    before it.
+    """
 
     text: str
     survive: int
@@ -64,6 +67,24 @@ class Preview:
         }
 
 
+def _parts(workspace: Workspace, name: str, plan: Plan) -> list[tuple[str, Plan]]:
+    """What narrows the audience down, as it is written, and the plan up to there."""
+    clauses = workspace.bound(name).clauses
+    parts = [
+        (" ".join(clause.text.split()), workspace.plan(name, clauses=count))
+        for count, clause in enumerate(clauses, 1)
+    ]
+    syntax, source = workspace.syntax(name), workspace.source(name)
+    reached = parts[-1][1]
+    kept = replace(reached, keep=plan.keep)
+    sampled = replace(kept, shares=plan.shares and replace(plan.shares, holdout=None))
+    after = ((syntax.keep, kept), (syntax.sample, sampled), (syntax.holdout, plan))
+    for written, reached in after:
+        if written is not None:
+            parts.append((" ".join(source.slice(written.span).split()), reached))
+    return parts
+
+
 def preview(workspace: Workspace, engine: Engine, name: str, *, at: int, sample: int) -> Preview:
     """Sizes a definition without errors. Raises as the engine does.
 
@@ -79,15 +100,11 @@ def preview(workspace: Workspace, engine: Engine, name: str, *, at: int, sample:
     for chunk in members:
         smallest = heapq.nsmallest(sample, [*smallest, *chunk])
     seconds = time.perf_counter() - started
-    clauses = workspace.bound(name).clauses
-    steps = []
-    for count, clause in enumerate(clauses, 1):
-        if count == len(clauses):
-            survive = members.count
-        else:
-            part = workspace.plan(name, clauses=count)
-            survive = counted(engine, count_query(scope(part), at))
-        steps.append(Step(" ".join(clause.text.split()), survive))
+    parts = _parts(workspace, name, plan)
+    steps = [
+        Step(text, members.count if part == plan else counted(engine, count_query(scope(part), at)))
+        for text, part in parts
+    ]
     whole = universe(engine, plan, at)
     return Preview(
         name=name,

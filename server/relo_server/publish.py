@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from relo_dsl.consent import scope
+from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.diagnostics import Diagnostic, Severity
 from relo_dsl.engine import Engine, EngineError
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.errors import UserError
 from relo_dsl.plan import Plan
-from relo_dsl.sql.lower import count_query, members_query, withheld_query
+from relo_dsl.setkeys import HOLDOUT
+from relo_dsl.sql.lower import count_query, holdout_query, members_query, withheld_query
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.terms import Always
 from relo_dsl.times import format_instant
@@ -31,7 +32,8 @@ class BuildResult:
     something failed (`error`), or it is smaller than its `minimum`. `size` counts its members at
     `at` (epoch milliseconds), `universe` the devices it chose from, `withheld` those that met the
     condition without consenting; None where that is not known. `seconds` is the time from the
-    compiler to the published set, `rows_read` and `bytes_read` what its query read.
+    compiler to the published set, `rows_read` and `bytes_read` what its query read. `holdout`
+    counts the devices of its second set, None where it splits none off.
     """
 
     name: str
@@ -46,6 +48,7 @@ class BuildResult:
     seconds: float = 0.0
     rows_read: int = 0
     bytes_read: int = 0
+    holdout: int | None = None
     error: str | None = None
     hint: str | None = None
     emptied: bool = False
@@ -74,6 +77,7 @@ class BuildResult:
             "minimum": self.minimum,
             "universe": self.universe,
             "withheld": self.withheld,
+            "holdout": self.holdout,
             "seconds": round(self.seconds, 3),
             "rows_read": self.rows_read,
             "bytes_read": self.bytes_read,
@@ -139,9 +143,13 @@ class Builder:
             ).version  # fmt: skip
         except _TooSmall:
             emptied = self._empty(result, plan, ttl)
+        held_out = None
+        if plan.shares is not None and plan.shares.holdout is not None:
+            held_out = self._hold_out(result, scoped, ttl, published=version is not None)
         seconds = time.perf_counter() - started
         return replace(
             result,
+            holdout=held_out,
             size=members.count,
             universe=self._universe(plan),
             withheld=counted(self.engine, withheld_query(scoped, self.at)),
@@ -151,6 +159,17 @@ class Builder:
             rows_read=members.rows_read,
             bytes_read=members.bytes_read,
         )
+
+    def _hold_out(
+        self, result: BuildResult, scoped: ScopedPlan, ttl: int, *, published: bool
+    ) -> int:
+        """Publishes the holdout under a name of its own: empty, where the members are not out."""
+        keys = self.engine.members(holdout_query(scoped, self.at)) if published else None
+        self.sets.publish(
+            result.name + HOLDOUT, result.client, keys or (),
+            at=self.at, ttl=ttl, fingerprint=scoped.plan.fingerprint,
+        )  # fmt: skip
+        return 0 if keys is None else keys.count
 
     def _empty(self, result: BuildResult, plan: Plan, ttl: int) -> bool:
         """Publishes nobody in place of a version from before; whether there was one."""
@@ -164,7 +183,7 @@ class Builder:
 
     def _universe(self, plan: Plan) -> int:
         """The size of a plan's universe, counted once for all plans that share it."""
-        everyone = replace(plan, condition=Always(True))
+        everyone = replace(plan, condition=Always(True), keep=None, shares=None)
         if everyone not in self._universes:
             self._universes[everyone] = universe(self.engine, plan, self.at).devices
         return self._universes[everyone]
@@ -180,7 +199,7 @@ class Universe:
 
 def universe(engine: Engine, plan: Plan, at: int) -> Universe:
     """The devices with something that the plan may see, whatever its condition says."""
-    everyone = scope(replace(plan, condition=Always(True)))
+    everyone = scope(replace(plan, condition=Always(True), keep=None, shares=None))
     consenting = counted(engine, count_query(everyone, at))
     return Universe(consenting + counted(engine, withheld_query(everyone, at)), consenting)
 

@@ -82,8 +82,23 @@ class Writer:
             lines.append(f"  require consent {self.pen.pick(_REQUIRED)}")
         lines += self._lets()
         lines.append(f"  match {self.condition(2 if kind == 'audience' else 1)}")
+        if kind == "audience":
+            lines += self._after()
         self.selections, self.conditions, self.numbers, self.quantities = {}, [], [], []
         return "\n".join(lines) + "\n"
+
+    def _after(self) -> list[str]:
+        """A ranking, a sample, a holdout: each now and then."""
+        pen, lines = self.pen, []
+        if pen.chance(12):
+            amount = pen.pick(("1", "2", "3", "50%", "10%", "33.4%", "100%", "7"))
+            which = pen.pick(("top", "bottom"))
+            lines.append(f"  keep {which} {amount} by {self.quantity(1)}")
+        if pen.chance(6):
+            lines.append(f"  sample {pen.pick(('50%', '10%', '99.5%', '100%'))}")
+        if pen.chance(6):
+            lines.append(f"  holdout {pen.pick(('50%', '5%', '90%', '0.1%'))}")
+        return lines
 
     def _lets(self) -> list[str]:
         lines = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,8 +12,17 @@ import pyarrow as pa
 
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import ClientRules, Engine, device_key, load_records
-from relo_dsl.interpret import History, consented, context_of, exists, holds, members, view
-from relo_dsl.sql.lower import count_query, members_query, withheld_query
+from relo_dsl.interpret import (
+    History,
+    consented,
+    context_of,
+    exists,
+    holdout,
+    holds,
+    members,
+    view,
+)
+from relo_dsl.sql.lower import count_query, holdout_query, members_query, withheld_query
 from tests.differential.cases import Case
 from tests.differential.world import CATALOG, CATALOGS
 
@@ -135,7 +144,7 @@ def _compare(
     tally.spend("bind", started)
     for at in case.instants:
         started = time.perf_counter()
-        expected = members(scoped, history, at, case.listed)
+        expected = members(scoped, history, at, case.listed, key=key_of(client))
         held_back = _withheld(scoped, history, at, case)
         tally.spend("interpret", started)
         tally.members += len(expected)
@@ -145,6 +154,7 @@ def _compare(
             "stream": listed,
             "count": len(expected),
             "withheld": held_back,
+            "holdout": sorted(holdout(scoped, history, at, case.listed, key=key_of(client))),
         }
         for what in asked:
             found = _answer(engine, scoped, at, names, what, tally)
@@ -159,7 +169,13 @@ QUERIES = {
     "stream": members_query,
     "count": count_query,
     "withheld": withheld_query,
+    "holdout": holdout_query,
 }
+
+
+def key_of(client: int) -> Callable[[str], str]:
+    """The keys of a client's devices as rankings and samples see them."""
+    return lambda device: device_key(KEY, client, device).hex()
 
 
 def _answer(
@@ -182,7 +198,7 @@ def _answer(
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     tally.spend("query", started)
-    if what in ("members", "stream"):
+    if what in ("members", "stream", "holdout"):
         return sorted(names.get(key, repr(key)) for key in keys)
     return keys[0]
 
