@@ -8,7 +8,7 @@ answer is another one.
 from __future__ import annotations
 
 from relo_dsl.consent import ScopedPlan
-from relo_dsl.flip.boundaries import boundaries
+from relo_dsl.flip.moments import boundaries
 from relo_dsl.interpret import NO_LISTS, History, Lists, consented, context_of, exists, holds, view
 
 __all__ = ["boundaries", "is_candidate", "next_flip"]
@@ -37,7 +37,7 @@ def next_flip(
 
     Records of the history with a later time than T count: they exist, and time alone brings them
     into sight. The answer is exact, with two limits: anniversaries are followed for
-    `relo_dsl.flip.boundaries.HORIZON`, and nothing is looked for after the year 9989. It evaluates
+    `relo_dsl.flip.moments.HORIZON`, and nothing is looked for after the year 9989. It evaluates
     the condition at every boundary up to the answer: right rather than fast.
     """
     today = is_candidate(scoped, history, device, at, lists)
