@@ -52,6 +52,7 @@ from relo_dsl.times import (
 )
 from tests.differential.cases import Case
 from tests.differential.collect import collect
+from tests.explain.corpus import CONDITIONS, PREDICATES, with_predicate
 from tests.oracle.build import CLIENT, DAY, HOUR, NOW, consent, d, did, event, identify, text
 
 ZONE = "America/Mexico_City"
@@ -343,3 +344,42 @@ def _skip_unless(condition: Condition) -> None:
         flips(condition, [event(), event("view"), event("cart"), identify(x=1)])
     except NotImplementedError:
         pytest.skip("not evaluated yet")
+
+
+@pytest.mark.parametrize("name", [*CONDITIONS, *(f"where {name}" for name in PREDICATES)])
+def test_every_term_over_random_records(name: str) -> None:
+    condition = CONDITIONS.get(name) or with_predicate(PREDICATES[name.removeprefix("where ")])
+    checked = 0
+    for number in range(16):
+        records = list(_random_records(random.Random(f"{name} {number}")))
+        history = History.of(records, client=CLIENT)
+        months = (None, 2)[number % 2]
+        plan = Plan(CLIENT, condition, 1, 255, months, None if months is None else 4)
+        try:
+            checked += _check(plan, history, NOW, {"vip": frozenset({"ana"}), "staff": frozenset()})
+        except NotImplementedError:
+            pytest.skip("not evaluated yet")
+    assert checked > 300
+
+
+def _random_records(draw: random.Random) -> Iterator[Record]:
+    """What the corpus speaks of, around the ends of its windows, and of one another."""
+    spans = (0, HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 180 * DAY, 35 * DAY, -DAY, -HOUR)
+    for device in ("ana", "beto"):
+        for _ in range(draw.randint(1, 9)):
+            ago = draw.choice(spans) + draw.choice(spans) + draw.choice((-1, 0, 1))
+            times = [NOW + draw.choice(spans), "1992-02-29", "2026-06-18", "1990-06-17T05:00:00Z"]
+            values: dict[str, Any] = {
+                "revenue": draw.choice((1, 2, 5, 15001)),
+                "product_line": draw.choice(("MX", "US", "m")),
+                "due": draw.choice(times),
+                "product_id": draw.choice(("SKU-1", "SKU-2")),
+            }
+            if draw.random() < 0.7:
+                names = ("purchase", "purchase", "add_to_cart", "refund", "af_purchase")
+                yield event(draw.choice(names), ago, device, **values)
+            else:
+                trait = draw.choice(("MX", "MX", "US", None))
+                yield identify(ago, device, product_line=trait, due=values["due"])
+        if draw.random() < 0.3:
+            yield consent(draw.choice((255, 0, 64)), draw.choice(spans), device)
