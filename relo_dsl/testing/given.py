@@ -128,19 +128,41 @@ class RecordReader:
         known = self._known(record)
         if known is None:
             return True
-        places = _places(written)
-        unknown = [name for name in _names_in(record, known) if not _is_in(name, known)]
+        unknown = list(_unknown_names(record, known))
         for name in unknown:
-            owner = f"event `{record.type}`" if key == "props" else "the catalog"
-            help_text, best = did_you_mean(name, _all_names(known), _WORDS[key])
-            self.found.report(
-                _CODES[key],
-                _place(places, name, written)[0],
-                f"{owner} has no {'' if key == 'props' else _WORDS[key] + ' '}`{name}`",
-                help=help_text,
-                replacement=best,
-            )
+            array = _array_around(name, known) if name in record.values else None
+            if array is None:
+                self._report_unknown(name, known, key, written)
+            else:
+                self._report_object(name, array, written)
         return not unknown
+
+    def _report_unknown(
+        self,
+        name: str,
+        known: Mapping[str, PropertySpec | None],
+        key: str,
+        written: nodes.TestRecord,
+    ) -> None:
+        owner = f"event `{written.name.text}`" if key == "props" else "the catalog"
+        help_text, best = did_you_mean(name, _all_names(known), _WORDS[key])
+        self.found.report(
+            _CODES[key],
+            _place(_places(written), name, written)[0],
+            f"{owner} has no {'' if key == 'props' else _WORDS[key] + ' '}`{name}`",
+            help=help_text,
+            replacement=best,
+        )
+
+    def _report_object(self, name: str, array: str, written: nodes.TestRecord) -> None:
+        places = _places(written)
+        span = places[array][1] if array in places else _place(places, name, written)[0]
+        self.found.report(
+            "type-mismatch",
+            span,
+            f"`{array}`: expected object[], found one object",
+            help="an array of objects stands in `[{…}]`",
+        )
 
     def _known(self, record: Record) -> Mapping[str, PropertySpec | None] | None:
         """The names that a record may hold, with their types; None: any."""
@@ -161,31 +183,32 @@ class RecordReader:
         self.found.report("type-mismatch", span, shown)
 
 
-def _is_in(name: str, known: Mapping[str, PropertySpec | None]) -> bool:
-    """Whether a dotted name is known: by itself, as a field, or as a part of a point."""
-    if name in known:
-        return True
-    parent, _, field = name.rpartition(".")
+def _unknown_names(record: Record, known: Mapping[str, PropertySpec | None]) -> Iterator[str]:
+    """The dotted names in a record that are not known, fields of arrays of objects too."""
+    for name, value in record.values.items():
+        spec = known.get(name)
+        if name not in known and not _is_part_of_point(name, known):
+            yield name
+        elif spec is not None and spec.type is PropertyType.OBJECTS and isinstance(value, tuple):
+            fields = (field for item in value if isinstance(item, Mapping) for field in item)
+            yield from (f"{name}.{f}" for f in dict.fromkeys(fields) if f not in spec.fields)
+
+
+def _is_part_of_point(name: str, known: Mapping[str, PropertySpec | None]) -> bool:
+    parent = name.rpartition(".")[0]
+    spec = known.get(parent)
+    return spec is not None and spec.type is PropertyType.POINT and name in part_names(parent)
+
+
+def _array_around(name: str, known: Mapping[str, PropertySpec | None]) -> str | None:
+    """The array of objects whose field a name would be, were it not written as a plain object."""
+    parent = name.rpartition(".")[0]
     while parent:
         spec = known.get(parent)
         if spec is not None and spec.type is PropertyType.OBJECTS:
-            return field in spec.fields
-        if spec is not None and spec.type is PropertyType.POINT:
-            return f"{parent}.{field}" in part_names(parent)
-        parent, _, head = parent.rpartition(".")
-        field = f"{head}.{field}"
-    return False
-
-
-def _names_in(record: Record, known: Mapping[str, PropertySpec | None]) -> Iterator[str]:
-    """The dotted names in a record, those of the fields of known arrays of objects too."""
-    for name, value in record.values.items():
-        yield name
-        spec = known.get(name)
-        if spec is None or spec.type is not PropertyType.OBJECTS or not isinstance(value, tuple):
-            continue
-        fields = (field for item in value if isinstance(item, Mapping) for field in item)
-        yield from (f"{name}.{field}" for field in dict.fromkeys(fields))
+            return parent
+        parent = parent.rpartition(".")[0]
+    return None
 
 
 def _all_names(known: Mapping[str, PropertySpec | None]) -> list[str]:

@@ -124,6 +124,8 @@ test "t" at 2026-03-18T00:00Z, 2026-03-11T00:00Z, 2026-03-12T00:00Z
         ('purchase(due: "soon") now', "type-mismatch", '"soon"'),
         ('purchase(products: [{price: "x"}]) now', "type-mismatch", '"x"'),
         ("purchase(products: [1]) now", "type-mismatch", "products"),
+        ('purchase(products: {id: "x"}) now', "type-mismatch", '{id: "x"}'),
+        ('purchase(products.id: "x", revenue: 1) now', "type-mismatch", "products.id"),
         ("purchase(20) now", "expected-property", "20"),
         ("purchase(revenue: 1, revenue: 2) now", "duplicate-definition", "revenue"),
         ("identify(plan: 1) now", "type-mismatch", "1"),
