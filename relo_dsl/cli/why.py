@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,10 +172,17 @@ def _stored(
     from relo_dsl.engine.device import lists_with, stored_device
     from relo_dsl.explain import narrator
     from relo_dsl.explain.why import why
+    from relo_dsl.flip.moments import is_shared
     from relo_dsl.interpret import History
+    from relo_dsl.sql.lower import members_query
 
     assert isinstance(engine, Engine)
     bound, scoped = workspace.bound(name), scope(workspace.plan(name))
+    if is_shared(scoped.plan.condition):
+        fail(
+            f"`{name}` asks what other devices did, and this looks at one alone",
+            "`relo why … --events FILE` asks files",
+        )
     key = device_key(secret, scoped.client, device)
     known = stored_device(engine, workspace.catalog, scoped.client, key, device)
     if known is None:
@@ -189,4 +197,11 @@ def _stored(
     }
     history = History(scoped.client, {device: known})
     says = narrator(workspace.catalog, bound.header.timezone)
-    return why(bound, scoped, history, device, at, lists, says, key=lambda _: key.hex(), alone=True)
+    answer = why(
+        bound, scoped, history, device, at, lists, says, key=lambda _: key.hex(), alone=True
+    )
+    if answer.verdict == "member" and scoped.plan.keep is not None:
+        placed = engine.members(members_query(scoped, at))
+        if not any(bytes(found) == key for chunk in placed for found in chunk):
+            return replace(answer, verdict="ranking")
+    return answer

@@ -46,8 +46,8 @@ def _lines(answer: Answer) -> Iterator[str]:
     if answer.value is not None:
         place = f"place {answer.rank[0]:,} of {answer.rank[1]:,}" if answer.rank else "no place"
         yield f"{_mark(answer.verdict != 'ranking')} ranked: {place}, by {answer.value}"
-    elif answer.is_ranked:
-        yield "    ranked: needs all devices, and is not asked here"
+    elif answer.is_ranked and answer.holds_now:
+        yield f"{_mark(answer.verdict != 'ranking')} ranked"
     if answer.verdict in ("sample", "holdout"):
         yield f"{_mark(False)} {_REASONS[answer.verdict]}"
     yield ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Literal
 
 from relo_dsl.bind import BoundDefinition
@@ -29,7 +30,7 @@ from relo_dsl.interpret import (
     view,
 )
 from relo_dsl.interpret.history import current_flags
-from relo_dsl.interpret.members import KeyOf, itself
+from relo_dsl.interpret.members import KeyOf, itself, ranked
 from relo_dsl.numbers import plain
 from relo_dsl.terms import And, Condition, Not, Or, Reference
 from relo_dsl.times import format_duration, format_instant
@@ -279,11 +280,14 @@ def _ranked(
     keep = scoped.plan.keep
     if keep is None:
         return None, None
+    everyone = replace(keep, amount=Decimal(100), share=True)
     passing = candidates(scoped, history, at, lists)
-    values = {name: quantity(keep.by, seen, at) for name, seen in passing.items()}
-    ordered = sorted(name for name, value in values.items() if value is not None)
-    ordered.sort(key=lambda name: values[name] or 0, reverse=keep.which == "top")
-    own = values.get(device)
-    if own is None:
-        return None, "missing"
-    return (ordered.index(device) + 1, len(ordered)), plain(own)
+    order = ranked(everyone, passing, at)
+    if device not in order:
+        return None, "missing" if device in passing else None
+    value = quantity(keep.by, passing[device], at)
+    return (order.index(device) + 1, len(order)), _number(value)
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)

@@ -78,7 +78,7 @@ def boundaries(scoped: ScopedPlan, history: History, device: str, at: int) -> li
     Where the plan asks what others bought (`affine to`), the boundaries of all devices are given.
     """
     watches = dict.fromkeys(_watches(scoped.plan.condition))
-    shared = _is_shared(scoped.plan.condition)
+    shared = is_shared(scoped.plan.condition)
     known = history.devices.values() if shared else [history.devices[device]]
     found = {
         moment
@@ -243,12 +243,12 @@ def _times(predicate: Predicate, inside: tuple[Property, ...] = ()) -> Iterator[
             pass
 
 
-def _is_shared(condition: Condition) -> bool:
-    """Whether other devices have a say."""
+def is_shared(condition: Condition) -> bool:
+    """Whether other devices have a say in a condition (`affine to`)."""
     match condition:
         case And(operands) | Or(operands):
-            return any(map(_is_shared, operands))
+            return any(map(is_shared, operands))
         case Not(inner) | Reference(_, inner):
-            return _is_shared(inner)
+            return is_shared(inner)
         case _:
             return isinstance(condition, Affine)

@@ -111,6 +111,13 @@ class TestWhyFromTheStore:
         assert store.json("why", "some", "ana")["member"]
         assert store.json("why", "some", "beto")["verdict"] == "condition"
 
+    def test_a_ranking_asks_all_devices(self, store: Project) -> None:
+        store.load(*(purchase(f"d{number}", number) for number in range(1, 6)))
+        store.seg("some", "audience some match purchase keep top 2 by sum(purchase.revenue)\n")
+        found = {device: store.json("why", "some", device)["verdict"] for device in ("d5", "d1")}
+        assert found == {"d5": "member", "d1": "ranking"}
+        assert "no  ranked\n" in store.ok("why", "some", "d1").stdout
+
     def test_nothing_is_stored(self, store: Project) -> None:
         result = store.run("why", "winback_customers", "nobody")
         assert result.exit_code == 2

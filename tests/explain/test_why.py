@@ -79,6 +79,31 @@ class TestVerdicts:
             ask("purchase", [event()], "beto")
 
 
+class TestAfterTheCondition:
+    def of(self, device: str, after: str) -> Answer:
+        records = [event(revenue=number, device=f"d{number}") for number in range(1, 6)]
+        return ask(f"purchase {after}", [*records, event("view", device="none")], device)
+
+    def test_places_in_a_ranking(self) -> None:
+        after = "keep top 2 by sum(purchase.revenue)"
+        first, third = self.of("d5", after), self.of("d3", after)
+        assert (first.verdict, first.rank, first.value) == ("member", (1, 5), "5")
+        assert (third.verdict, third.rank, third.value) == ("ranking", (3, 5), "3")
+        assert third.holds_now
+        assert self.of("none", after).value is None
+        last = self.of("d5", "keep bottom 20% by sum(purchase.revenue)")
+        assert (last.verdict, last.rank) == ("ranking", (5, 5))
+
+    def test_a_missing_value_has_no_place(self) -> None:
+        answer = ask("view keep top 2 by max(purchase.revenue)", [event("view")])
+        assert (answer.verdict, answer.rank, answer.value) == ("ranking", None, "missing")
+
+    def test_samples_and_holdouts(self) -> None:
+        for after, left_out in (("sample 40%", "sample"), ("holdout 60%", "holdout")):
+            found = {self.of(f"d{number}", after).verdict for number in range(1, 6)}
+            assert found == {"member", left_out}
+
+
 class TestClauses:
     def test_they_stand_as_written_in_a_tree(self) -> None:
         answer = ask(
