@@ -8,11 +8,8 @@ from decimal import Decimal
 from relo_dsl.bind.conditions import ConditionBinder
 from relo_dsl.bind.measures import QuantityBinder, Taken
 from relo_dsl.diagnostics import Diagnostics
-from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import ALL_TIME, Ranking, Shares, measures_of
-
-_MAX_PLACES = 10**12
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class RankingBinder:
     def keep(self) -> Ranking | None:
         """The ranking, if there is one; what is wrong is reported."""
         keep = self.definition.keep
-        if keep is None or not self._is_allowed("keep", keep.span):
+        if keep is None or self.definition.kind != "audience":  # the parser has reported it
             return None
         by = QuantityBinder(self.conditions, ALL_TIME, Taken()).quantity(keep.by)
         if not measures_of(by):
@@ -39,7 +36,7 @@ class RankingBinder:
                 )
             return None
         amount = keep.amount
-        if not self._is_amount(amount):
+        if amount.percent and not self._is_share(amount):
             return None
         return Ranking(keep.which, amount.value, amount.percent, by)
 
@@ -62,44 +59,21 @@ class RankingBinder:
             )
         return shares
 
-    def _is_amount(self, amount: nodes.Number) -> bool:
-        value = amount.value
-        if amount.percent:
-            return self._is_share(amount, whole=True)
-        if value == int(value) and 1 <= value <= _MAX_PLACES:
-            return True
-        self.found.report(
-            "number-out-of-range",
-            amount.span,
-            "expected how many devices to keep: a whole number from 1",
-            help="such as `keep top 1000 by …`, or a share: `keep top 10% by …`",
-        )
-        return False
-
     def _share(self, word: str, written: nodes.Number | None) -> Decimal | None:
-        if written is None or not self._is_allowed(word, written.span):
+        if written is None or self.definition.kind != "audience":
             return None
-        return written.value if self._is_share(written, whole=word == "sample") else None
+        return written.value if self._is_share(written, below=word == "holdout") else None
 
-    def _is_share(self, written: nodes.Number, *, whole: bool) -> bool:
-        """Whether it is a share of something: above 0 %, and below 100 % unless it may be all."""
+    def _is_share(self, written: nodes.Number, *, below: bool = False) -> bool:
+        """Whether it is a share above 0 %, and, if `below`, less than all; the parser has seen to
+        100 %.
+        """
         value = written.value
-        if 0 < value < 100 or (whole and value == 100):
+        if 0 < value < 100 or (not below and value >= 100):
             return True
         self.found.report(
             "number-out-of-range",
             written.span,
-            "expected a share above 0% and " + ("up to 100%" if whole else "below 100%"),
-        )
-        return False
-
-    def _is_allowed(self, word: str, span: Span) -> bool:
-        if self.definition.kind == "audience":
-            return True
-        self.found.report(
-            "header-not-allowed",
-            span,
-            f"`{word}` is for audiences: a segment is a condition and nothing more",
-            help="put it into the audience that refers to this segment",
+            "expected a share above 0%" + (" and below 100%" if below else ""),
         )
         return False

@@ -143,9 +143,7 @@ class Builder:
             ).version  # fmt: skip
         except _TooSmall:
             emptied = self._empty(result, plan, ttl)
-        held_out = None
-        if plan.shares is not None and plan.shares.holdout is not None:
-            held_out = self._hold_out(result, scoped, ttl, published=version is not None)
+        held_out = self._hold_out(result, scoped, ttl, published=version is not None)
         seconds = time.perf_counter() - started
         return replace(
             result,
@@ -162,11 +160,21 @@ class Builder:
 
     def _hold_out(
         self, result: BuildResult, scoped: ScopedPlan, ttl: int, *, published: bool
-    ) -> int:
-        """Publishes the holdout under a name of its own: empty, where the members are not out."""
+    ) -> int | None:
+        """Publishes the holdout under a name of its own; its size, None where there is none.
+
+        It is emptied where the members are not out, or the definition has none any more: whoever
+        was in it must not stay there.
+        """
+        name, shares = result.name + HOLDOUT, scoped.plan.shares
+        if shares is None or shares.holdout is None:
+            before = self.sets.info(result.client, name)
+            if before is None or not before.size:
+                return None
+            published = False
         keys = self.engine.members(holdout_query(scoped, self.at)) if published else None
         self.sets.publish(
-            result.name + HOLDOUT, result.client, keys or (),
+            name, result.client, keys or (),
             at=self.at, ttl=ttl, fingerprint=scoped.plan.fingerprint,
         )  # fmt: skip
         return 0 if keys is None else keys.count

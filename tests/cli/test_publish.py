@@ -201,3 +201,37 @@ def test_the_real_command_and_a_store_in_use(shop: Project) -> None:
     assert json.loads(built.stdout)["size"] == 1
     asked = relo(shop.folder, "has", "winback_customers", "ana")
     assert (asked.stdout, asked.stderr) == ("ana  yes\n", "")
+
+
+def test_a_holdout_is_a_set_of_its_own(loaded: Project) -> None:
+    loaded.seg("h", "audience h match product_view holdout 40%\n")
+    built = loaded.json("build", "h", "--at", AT)
+    everyone = [f"d{i}" for i in range(1, 31)]
+
+    def within(name: str) -> set[str]:
+        answers = loaded.json("has", name, *everyone)["devices"]
+        return {item["device"] for item in answers if item["member"]}
+
+    kept, held_out = within("h"), within("h:holdout")
+    assert not kept & held_out
+    assert kept | held_out == {f"d{i}" for i in range(1, 31)} - {"d11"}
+    assert (built["size"], built["holdout"]) == (len(kept), len(held_out))
+    assert built["size"] > 5 < built["holdout"]
+    assert loaded.json("members", "h:holdout")["count"] == len(held_out)
+    steps = loaded.json("preview", "h", "--at", AT)["clauses"]
+    assert [(s["text"], s["survive"]) for s in steps] == [
+        ("product_view", 29), ("holdout 40%", len(kept)),
+    ]  # fmt: skip
+    # No definition has a holdout for good: whoever was in it must not stay.
+    loaded.seg("h", "audience h match product_view keep top 3 by sum(purchase.revenue)\n")
+    assert loaded.json("build", "h", "--at", AT)["size"] == 3
+    assert within("h") == {"d20", "d19", "d18"}
+    assert within("h:holdout") == set()
+
+
+def test_a_holdout_follows_a_minimum(loaded: Project) -> None:
+    loaded.seg("h", "audience h match product_view holdout 40%\n")
+    assert loaded.json("build", "h", "--at", AT)["holdout"] > 0
+    loaded.seg("h", "audience h minimum 100 match product_view holdout 40%\n")
+    assert loaded.json("build", "h", "--at", AT)["holdout"] == 0
+    assert loaded.json("members", "h:holdout")["count"] == 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from relo_dsl.settings import Settings
+    from relo_dsl.workspace import Workspace
     from relo_server.publish import BuildResult
 
 
@@ -65,6 +66,7 @@ def command(
         if any(result.size is not None for result in results):
             print_table(table(results))
         _explain(results)
+        _warn_of_small(workspace, results)
     if not all(result.published or result.too_small for result in results):
         context.exit(EXIT_DEFINITION)
 
@@ -90,7 +92,7 @@ def table(results: Sequence[BuildResult]) -> Table:
         shown.add_row(
             result.name,
             result.type or "",
-            f"{result.size:,}" if result.published else f"[yellow]{result.size:,}[/]",
+            f"{_size(result)}" if result.published else f"[yellow]{_size(result)}[/]",
             percent(result.size, result.universe),
             f"{result.withheld:,}",
             in_seconds(result.seconds),
@@ -98,6 +100,12 @@ def table(results: Sequence[BuildResult]) -> Table:
             in_bytes(result.bytes_read),
         )
     return shown
+
+
+def _size(result: BuildResult) -> str:
+    """The members, and how many were split off from them."""
+    held_out = f" + {result.holdout:,} held out" if result.holdout else ""
+    return f"{result.size:,}{held_out}"
 
 
 def _explain(results: Sequence[BuildResult]) -> None:
@@ -117,3 +125,20 @@ def _explain(results: Sequence[BuildResult]) -> None:
             what = f"`{result.name}` was not published: {size_of(result.size or 0)}"
             emptied = "; the version before it was emptied" if result.emptied else ""
             click.echo(f"{what}, and its minimum is {result.minimum:,}{emptied}", err=True)
+
+
+def _warn_of_small(workspace: Workspace, results: Sequence[BuildResult]) -> None:
+    """Says which published audiences are smaller than one of their destinations takes."""
+    from relo_dsl.cli.draw import size_of
+    from relo_dsl.review.sizes import least_taken
+
+    for result in results:
+        if not result.published or result.size is None:
+            continue
+        least = least_taken(workspace.bound(result.name), workspace.catalog)
+        if least is not None and result.size < least[1]:
+            click.echo(
+                f"`{result.name}` is published with {size_of(result.size)}, and `{least[0]}` takes "
+                f"audiences from {least[1]:,} on",
+                err=True,
+            )
