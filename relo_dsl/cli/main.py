@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "fmt": Entry("Write", "relo_dsl.cli.fmt:command", "Put definitions into their one layout."),
     "explain": Entry("Write", "relo_dsl.cli.explain:command", "Say in plain words who is in."),
     "compile": Entry("Write", "relo_dsl.cli.compile:command", "Show what a definition turns into."),
+    "hover": Entry("Write", "relo_dsl.cli.hover:command", "Explain the word at a place."),
     "test": Entry("Write", "relo_dsl.cli.test:command", "Run the tests beside the definitions."),
     "eval": Entry("Write", "relo_dsl.cli.eval:command", "Evaluate a definition over files."),
     "load": Entry("Look", "relo_server.cli.load:command", "Load events from files."),

@@ -8,6 +8,7 @@ from relo_dsl.syntax.parser import (
     ParsedExpression,
     parse,
     parse_expression,
+    parse_tokens,
     read_source,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "format_file",
     "parse",
     "parse_expression",
+    "parse_tokens",
     "read_source",
 ]

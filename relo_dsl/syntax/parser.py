@@ -17,6 +17,7 @@ from relo_dsl.syntax.machine import Machine, Program, ReadError
 from relo_dsl.syntax.nesting import deepest
 from relo_dsl.syntax.recovery import Recovery
 from relo_dsl.syntax.tables import load_tables
+from relo_dsl.syntax.tokens import Recorder, Token
 
 MAX_BYTES = 1 << 20
 MAX_NESTING = 200
@@ -68,6 +69,16 @@ def parse(source: SourceFile) -> Parsed:
     return Parsed(file, diagnostics)
 
 
+def parse_tokens(source: SourceFile) -> tuple[Parsed, tuple[Token, ...]]:
+    """The syntax tree of a file, as `parse` gives it, and the tokens it was read from."""
+    diagnostics = _readable(source)
+    if diagnostics.has_errors:
+        return Parsed(nodes.File((), span=Span(0, len(source.text))), diagnostics), ()
+    machine = Recorder(_program(), Builder(diagnostics), "file")
+    file = cast(nodes.File, _drive(machine, source, diagnostics))
+    return Parsed(file, diagnostics), machine.tokens
+
+
 def parse_expression(source: SourceFile) -> ParsedExpression:
     """One expression: a condition, a measure, a selection or a window."""
     diagnostics = _readable(source)
@@ -82,7 +93,10 @@ def _program() -> Program:
 
 
 def _run(source: SourceFile, diagnostics: Diagnostics, start: str) -> object:
-    machine = Machine(_program(), Builder(diagnostics), start)
+    return _drive(Machine(_program(), Builder(diagnostics), start), source, diagnostics)
+
+
+def _drive(machine: Machine, source: SourceFile, diagnostics: Diagnostics) -> object:
     pos = 0
     recovery: Recovery | None = None
     while True:
