@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 #: Milliseconds of each duration unit, largest first: the order in which they must be written.
@@ -130,6 +131,7 @@ def _shifted(day: date, unit: str, shift: int) -> date:
     return date(months // 12, months % 12 + 1, 1)
 
 
+@lru_cache(maxsize=1024)  # the records of a device are all asked about at one T
 def subtract_months(instant: int, months: int) -> int:
     """The same UTC day and time `months` calendar months earlier, clamped to the month's end."""
     moment = from_millis(instant)

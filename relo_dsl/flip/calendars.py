@@ -72,14 +72,19 @@ def expiries(time: int, months: int) -> Iterator[int]:
     if year > 9989:
         return
     longest = calendar.monthrange(year, month)[1]
-    is_last = moment.day == calendar.monthrange(moment.year, moment.month)[1]
+    following = to_millis(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
     since_midnight = time % UNITS["d"]
-    for day in range(moment.day, longest + 1 if is_last else min(moment.day, longest) + 1):
+    if moment.day < calendar.monthrange(moment.year, moment.month)[1]:
+        if moment.day <= longest:
+            yield to_millis(datetime(year, month, moment.day, tzinfo=UTC)) + since_midnight + 1
+        else:
+            yield following
+        return
+    for day in range(moment.day, longest + 1):
         midnight = to_millis(datetime(year, month, day, tzinfo=UTC))
         yield midnight
         yield midnight + since_midnight + 1
-    following = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    yield to_millis(following)
+    yield following
 
 
 def anniversaries(day: date, zone: str, years: range) -> Iterator[int]:
