@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,8 @@ from relo_dsl.source import SourceFile
 from relo_dsl.terms import Constant, Ranking, Shares
 from relo_dsl.times import parse_instant
 from relo_dsl.workspace import Workspace
+from tests.conftest import REPOSITORY
+from tests.differential.collect import collect
 from tests.docs.examples import CATALOG
 from tests.explain.corpus import D, measure
 
@@ -85,3 +88,29 @@ def test_what_is_done_with_those_that_pass() -> None:
     assert freshness_of(plan).kind == "batch"
     plan = replace(plan, keep=Ranking("bottom", D(10), False, Constant(D(1))))
     assert "the 10 with the lowest" in narrator(Catalog(), "UTC").afterwards(plan)[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_demo_shop_is_explained(language: str) -> None:
+    folder = REPOSITORY / "segments"
+    workspace = Workspace(load_catalog(folder / "catalog.yaml"), 1, "UTC")
+    workspace.lists = frozenset(workspace.catalog.lists)
+    workspace.add_paths([folder])
+    assert len(workspace.names) > 20
+    for name in workspace.names:
+        _is_well_said(explain(workspace, name, NOW, language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_random_definitions_are_explained(language: str) -> None:
+    cases, _ = collect(150, 5)
+    for case in cases:
+        _is_well_said(explain(case.workspace(3), "main", NOW, language))
+
+
+def _is_well_said(found: Explanation) -> None:
+    lines = [line for _, line in found.lines()]
+    assert json.loads(json.dumps(found.to_json())) == found.to_json()
+    for line in lines:
+        said = re.sub(r'"[^"]*"|`[^`]*`', "x", line)
+        assert not re.search(r"\S  |\s[,.;]|,,|None|\bx x\b|Decimal|\(\)", said), line
