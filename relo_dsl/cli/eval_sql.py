@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from relo_dsl.catalog import Catalog
+from relo_dsl.cli.scratch import rules_of, scratch
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.engine import ClientRules, Engine, device_key, load_list, load_records
+from relo_dsl.engine import Engine, device_key, load_list, load_records
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.interpret import History, Lists, chosen, view
-from relo_dsl.plan import Plan
 from relo_dsl.records import Record
 from relo_dsl.sql.lower import members_query
 
 
 @contextmanager
 def throwaway(catalog: Catalog) -> Iterator[SqlAnswers]:
-    """An engine for `Prepared.results`, in a temporary folder and under a key of its own.
-
-    A process can have one at a time, and none beside another embedded engine.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="relo-eval-") as folder,
-        Engine.embedded(Path(folder)) as engine,
-    ):
-        engine.migrate()
-        for table in ("events", "traits"):
-            # The instant may lie years back: what was kept then must not be dropped by now.
-            engine.command(f"ALTER TABLE {table} REMOVE TTL")
+    """An engine for `Prepared.results`, under a key of its own; see `scratch`."""
+    with scratch() as engine:
         apply_catalog(engine, catalog)
         yield SqlAnswers(engine, catalog)
 
@@ -81,15 +69,9 @@ class SqlAnswers:
             records,
             catalog=self._catalog,
             key=self._key,
-            rules={client: _rules(scoped.plan)},
+            rules={client: rules_of(scoped.plan)},
         )
         for name, devices in lists.items():
             load_list(self._engine, client, name, devices, key=self._key)
         names = {record.device for record in records}.union(*lists.values())
         self._ids[client] = {device_key(self._key, client, name): name for name in names}
-
-
-def _rules(plan: Plan) -> ClientRules:
-    """What the plan says of its client; without a retention the months do not matter."""
-    months = plan.retention_months or ClientRules().retain_months
-    return ClientRules(plan.default_flags, months, plan.extended_months or months)

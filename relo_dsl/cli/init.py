@@ -105,9 +105,7 @@ def command(folder: Path, client: int, timezone: str, as_json: bool) -> None:
         return
     for name, what in done.items():
         click.echo(f"{what:<8} {folder / name}")
-    click.echo(
-        "\nNext: `relo check` and `relo test`, then `relo load FILES` and `relo preview winback_customers`."
-    )
+    click.echo("\nNext: `relo check`, `relo test`, `relo load FILES`, `relo preview winback_customers`.")
 
 
 def _check_zone(zone: str) -> None:

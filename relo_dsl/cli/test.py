@@ -150,7 +150,8 @@ def _outcomes(
     with ExitStack() as stack:
         sql = None
         if engine_name != "naive" and questions:
-            from relo_dsl.cli.test_sql import answered, scratch  # over a second, most of it chDB
+            from relo_dsl.cli.scratch import scratch  # over a second, most of it chDB
+            from relo_dsl.cli.test_sql import answered
 
             sql = partial(answered, stack.enter_context(scratch()), workspace.catalog)
         return run(questions, sql, evaluate=engine_name != "sql")

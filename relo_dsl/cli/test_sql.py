@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 from relo_dsl.catalog import Catalog
+from relo_dsl.cli.scratch import rules_of
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.engine import ClientRules, Engine, EngineError, Result, device_key, load_records
+from relo_dsl.engine import Engine, EngineError, Result, device_key, load_records
 from relo_dsl.engine.key import KEY_BYTES
 from relo_dsl.engine.load import LIST_MARK
 from relo_dsl.interpret import members
@@ -24,23 +22,6 @@ from relo_dsl.testing.outcome import Answer, Broken, Question
 #: Nothing is kept, so nothing is secret; and a test gives the same every time.
 KEY = bytes(KEY_BYTES)
 _clients = count(1)
-
-
-@contextmanager
-def scratch() -> Iterator[Engine]:
-    """An empty embedded engine in a temporary folder.
-
-    A process can have one at a time, and none beside another embedded engine.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="relo-test-") as folder,
-        Engine.embedded(Path(folder)) as engine,
-    ):
-        engine.migrate()
-        for table in ("events", "traits"):
-            # A test may lie years back: what was kept then must not be dropped by now.
-            engine.command(f"ALTER TABLE {table} REMOVE TTL")
-        yield engine
 
 
 def answered(
@@ -70,15 +51,9 @@ def _load(engine: Engine, catalog: Catalog, placed: Sequence[tuple[int, Question
         for client, question in placed
         for record in question.case.records
     )
-    rules = {client: _rules(question.scoped) for client, question in placed}
+    rules = {client: rules_of(question.scoped.plan) for client, question in placed}
     load_records(engine, records, catalog=catalog, key=KEY, rules=rules)
     _load_lists(engine, placed)
-
-
-def _rules(scoped: ScopedPlan) -> ClientRules:
-    plan = scoped.plan
-    months = plan.retention_months or ClientRules().retain_months
-    return ClientRules(plan.default_flags, months, plan.extended_months or months)
 
 
 def _load_lists(engine: Engine, placed: Sequence[tuple[int, Question]]) -> None:

@@ -13,6 +13,7 @@ from itertools import count
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+import relo_dsl.cli.scratch as throwaway
 import relo_dsl.cli.test_sql as by_sql
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import Engine, device_key
@@ -75,7 +76,7 @@ def tests(shop: Project, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Pro
     def scratch() -> Iterator[Engine]:
         yield engine
 
-    monkeypatch.setattr(by_sql, "scratch", scratch)
+    monkeypatch.setattr(throwaway, "scratch", scratch)
     monkeypatch.setattr(by_sql, "_clients", _clients)
     return shop
 
@@ -192,7 +193,7 @@ def test_sql_that_answers_wrong_is_a_defect(
 def test_the_engine_that_is_thrown_away() -> None:
     """In a process of its own: this one has opened another engine."""
     code = (
-        "from relo_dsl.cli.test_sql import scratch\n"
+        "from relo_dsl.cli.scratch import scratch\n"
         "with scratch() as engine:\n"
         "    (made,), = engine.rows('SHOW CREATE TABLE events')\n"
         "    assert 'TTL' not in made, made\n"
@@ -259,3 +260,33 @@ def test_samples_go_by_ids_where_sql_goes_by_keys() -> None:
     assert by_sql._by_id(question, stored, at, by_keys) == by_ids
     # Whom SQL has too many or too few stands out.
     assert by_sql._by_id(question, stored, at, by_keys ^ {"d5"}) == by_ids ^ {"d5"}
+
+
+RANKED = """\
+audience ranked
+match
+  purchase within 30d
+keep top 2 by sum(purchase.revenue)
+{}
+test "the best two, ties to the smaller name" at 2026-06-15
+  given ana:  purchase(revenue: 5) 1d ago
+  and   beto: purchase(revenue: 9) 1d ago
+  and   caro: purchase(revenue: 5) 1d ago
+  and   dora: purchase(revenue: 90) 40d ago
+  expect ana, beto
+  expect not caro, dora
+"""
+
+
+@pytest.mark.parametrize("engine_name", ["both", "sql", "naive"])
+def test_rankings_and_samples(tests: Project, engine_name: str) -> None:
+    tests.seg("ranked", RANKED.format(""))
+    assert timeless(tests.ok("test", "--engine", engine_name).stdout) == "1 passed in TIME\n"
+    tests.seg("ranked", RANKED.format("holdout 99.9999%"))
+    result = tests.run("test", "--engine", engine_name)
+    assert result.exit_code == 1
+    assert result.stdout.count("it is in the holdout") == 2
+    tests.seg("ranked", RANKED.format("").replace("expect not caro", "expect caro"))
+    shown = tests.run("test", "--engine", engine_name).stdout
+    assert "it has no place in the ranking" in shown
+    assert "defect" not in shown
