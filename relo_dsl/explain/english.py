@@ -228,6 +228,9 @@ class English(Words):
             return f"it does not have exactly {number} {events} {window}"
         return f"it has {_COUNTS[op]} {number} {events} {window}"
 
+    def counted_between(self, low: str, high: str, events: str, window: str) -> str:
+        return f"it has {low} to {high} {events} {window}"
+
     def extreme(self, which: str, events: str, window: str | None, where: str | None) -> str:
         said = f"the {which} {events} it ever had"
         if window is not None:

@@ -12,6 +12,7 @@ from relo_dsl.interpret import Context, DeviceView, Event, holds, quantity, read
 from relo_dsl.numbers import plain
 from relo_dsl.terms import (
     ALL_TIME,
+    And,
     Comparison,
     Condition,
     Constant,
@@ -59,6 +60,8 @@ def evidence(
             elsewhere = selected(selection, ALL_TIME, device, at)
             note = "only at other times" if elsewhere else "no such event"
             return _last(elsewhere, note=note)
+        case And((Comparison(left), *_)):  # a range
+            return _numbers((left,), device, at, says)
         case Comparison(left, _, right):
             return _numbers((left, right), device, at, says)
         case Extreme(which, selection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, assert_never
 
 from relo_dsl.explain.predicates import Speaker
@@ -63,6 +64,17 @@ class Sentence:
             yield from part.lines(indent + " " * (len(mark) + 1))
 
 
+def as_range(condition: Condition) -> tuple[Quantity, Decimal, Decimal] | None:
+    """The number and the ends of `count(x) in 2..4`, which is bound as two comparisons."""
+    match condition:
+        case And(
+            (Comparison(left, ">=", Constant(low)), Comparison(other, "<=", Constant(high)))
+        ) if left == other:
+            return left, low, high
+        case _:
+            return None
+
+
 @dataclass(frozen=True)
 class Narrator:
     """Says conditions and quantities in the speaker's language."""
@@ -78,6 +90,8 @@ class Narrator:
         match condition:
             case Not(operand):
                 return self._sentence(operand, depth, negative=not negative)
+            case And() if as_range(condition) is not None:
+                return Sentence(self.leaf(condition, negative=negative), fresh)
             case And(operands):
                 heading = words.group("not all" if negative else "all")
             case Or(operands):
@@ -127,6 +141,8 @@ class Narrator:
                 product = words.value(product)
                 events = self.events(selection)
                 positive = words.affine(speaker.name(prop), events, product, at_least)
+            case And() if (limits := as_range(condition)) is not None:
+                positive = self._range(*limits)
             case And() | Or() | Not() | Reference():
                 raise AssertionError("not a leaf")
             case _:
@@ -192,6 +208,13 @@ class Narrator:
             [window] = windows
             return f"{self._compared(left, op, right)}, {self.speaker.window(window)}"
         return self.speaker.words.compared(self.amount(left), op, self.amount(right))
+
+    def _range(self, quantity: Quantity, low: Decimal, high: Decimal) -> str:
+        words, ends = self.speaker.words, (plain(low), plain(high))
+        if isinstance(quantity, Measure) and quantity.kind == "count":
+            said = self.speaker.window(quantity.window)
+            return words.counted_between(*ends, self._before(quantity.selection), said)
+        return words.in_range(self.amount(quantity), *ends, negated=False)
 
     def _compared(self, left: Quantity, op: Op, right: Quantity) -> str:
         return self.speaker.words.compared(self._amount(left), op, self._amount(right))

@@ -262,6 +262,9 @@ class Spanish(Words):
             return f"no tiene exactamente {number} {events} {window}"
         return f"tiene {_COUNTS[op]} {number} {events} {window}"
 
+    def counted_between(self, low: str, high: str, events: str, window: str) -> str:
+        return f"tiene de {low} a {high} {events} {window}"
+
     def extreme(self, which: str, events: str, window: str | None, where: str | None) -> str:
         said = f"su {'primer' if which == 'first' else 'último'} {events}"
         if window is not None:

@@ -11,7 +11,7 @@ from relo_dsl.bind import BoundDefinition
 from relo_dsl.catalog import CONSENT_FLAGS
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.explain.evidence import Evidence, evidence, shown
-from relo_dsl.explain.sentences import Narrator
+from relo_dsl.explain.sentences import Narrator, as_range
 from relo_dsl.flip import next_flip
 from relo_dsl.interpret import (
     Context,
@@ -205,6 +205,8 @@ class _Teller:
     def clause(self, condition: Condition) -> Clause:
         text = self.texts.get(id(condition))
         answer = holds(condition, self.device, self.context)
+        if _is_leaf(condition):
+            return self._leaf(condition, text, answer)
         match condition:
             case Not(And() | Or() as inner):
                 how: How = "not all" if isinstance(inner, And) else "none"
@@ -235,6 +237,13 @@ class _Teller:
         said = text or self.says.leaf(inner, negative=negative)
         found = evidence(inner, self.device, self.context, self.says)
         return Clause(_one_line(said), answer, "clause", found)
+
+
+def _is_leaf(condition: Condition) -> bool:
+    """Whether a clause is shown in one line: a range of a number is two comparisons."""
+    while isinstance(condition, Not):
+        condition = condition.operand
+    return as_range(condition) is not None
 
 
 def _one_line(text: str) -> str:

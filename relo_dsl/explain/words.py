@@ -200,6 +200,9 @@ class Words(ABC):
         """The device has at least 3 of these events."""
 
     @abstractmethod
+    def counted_between(self, low: str, high: str, events: str, window: str) -> str: ...
+
+    @abstractmethod
     def extreme(self, which: str, events: str, window: str | None, where: str | None) -> str: ...
 
     @abstractmethod

@@ -172,6 +172,20 @@ CONDITIONS: dict[str, Condition] = {
         "<=",
         Arithmetic("-", measure("max"), Arithmetic("-", measure("min"), Constant(D(1)))),
     ),
+    "range": And(
+        (
+            Comparison(measure("count", MONTH), ">=", Constant(D(2))),
+            Comparison(measure("count", MONTH), "<=", Constant(D(4))),
+        )
+    ),
+    "not a range": Not(
+        And(
+            (
+                Comparison(measure("avg", MONTH), ">=", Constant(D(2))),
+                Comparison(measure("avg", MONTH), "<=", Constant(D(4))),
+            )
+        )
+    ),
     "first": Extreme("first", PURCHASE, MONTH),
     "last with": Extreme("last", BIG, where=PREDICATES["equal"]),
     "last within, with": Extreme("last", PURCHASE, MONTH, PREDICATES["equal"]),

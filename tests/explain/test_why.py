@@ -162,6 +162,10 @@ class TestEvidence:
         assert [value for _, value in found.values] == ["7", "2", "1"]
         assert found.total == 2
 
+    def test_a_range_is_one_clause(self) -> None:
+        found = self.one("count(purchase) in 2..4", event(), event("view"))
+        assert [value for _, value in found.values] == ["1"]
+
     def test_a_missing_number(self) -> None:
         found = self.one("max(purchase.revenue) > 2", event())
         assert found.values == (("the largest `revenue` of `purchase`", "missing"),)
