@@ -45,8 +45,8 @@ TEXTS: dict[str, str] = {
     "within": "The time since a length ago: T - A < t <= T. Right at the far end an event is out.",
     "within_calendar": "The current calendar period and the N-1 before it, in the definition's "
     "time zone. Weeks start on Monday.",
-    "between": "Older than the first age and not older than the second: T - B < t <= T - A. The "
-    "two may stand in either order.",
+    "between": "At least as old as the first age, and younger than the second: "
+    "T - B < t <= T - A. The two may stand in either order.",
     "before_ago": "At least so long ago: t <= T - A.",
     "before_date": "Before the start of that local day, or before that instant.",
     "since": "From the start of that local day, or from that instant, up to T.",
@@ -55,8 +55,6 @@ TEXTS: dict[str, str] = {
     "on_date": "One whole local day, in the definition's time zone.",
     "named_period": "A calendar period around T, in the definition's time zone. Of events, the "
     "current one goes up to T. Weeks start on Monday.",
-    "duration": "A length of time: one or more of `w d h min s ms`, largest first. `d` is exactly "
-    "24 hours, and `m` alone does not exist.",
     # times
     "within_next": "A time that lies ahead: T < t <= T + A. For properties and traits that are "
     "times; events of the future do not exist yet.",

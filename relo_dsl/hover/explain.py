@@ -95,7 +95,9 @@ class _Reader:
         if step is not None:
             topic = "then no" if step.negated else "then"
         span = self.token.span if window is None else window.span
-        return self._made(self._topic(topic, self._covered()), span)
+        repeated = _TEXTS[self.language]["repeat"] if self._inner(nodes.Repeat) else None
+        about = "\n\n".join(part for part in (repeated, self._covered()) if part)
+        return self._made(self._topic(topic, about), span)
 
     def _covered(self) -> str | None:
         return covered(
@@ -142,7 +144,7 @@ class _Reader:
         """A name by the smallest node around it that knows what it names."""
         name = self.stack[-1]
         if not isinstance(name, nodes.Name):
-            return None
+            return self._given_up()
         text, names = name.text, self._names
         match self.stack[-2]:
             case nodes.Definition():
@@ -170,6 +172,19 @@ class _Reader:
             case nodes.TestRecord() | nodes.TestObject():
                 return self._in_record(name)
         return None
+
+    def _given_up(self) -> str | None:
+        """A name in a part that could not be read: by the words before it."""
+        before = self.source.text[: self.token.span.start]
+        text, names = self.token.text.strip("`"), self._names
+        if found := re.search(r"([\w.`]+)\.$", before):
+            path = (*found[1].replace("`", "").split("."), text)
+            if path[0] in ("user", "score", "rfm"):
+                return self._of_device(path[0], path[1:])
+            return names.property_of(nodes.Path((nodes.Name(path[0]),)), path[1:])
+        if found := re.search(r"\bin\s+(segment|list)\s+$", before):
+            return names.definition(text) if found[1] == "segment" else names.uploaded(text)
+        return names.let(text) or names.event(text)
 
     def _in_header(self, keyword: str, text: str) -> str | None:
         match keyword:

@@ -46,7 +46,7 @@ TEXTS: dict[str, str] = {
     "lejano queda fuera.",
     "within_calendar": "El periodo de calendario actual y los N-1 anteriores, en la zona horaria "
     "de la definición. Las semanas empiezan el lunes.",
-    "between": "Con más antigüedad que la primera y no más que la segunda: T - B < t <= T - A. Las "
+    "between": "Con al menos la primera antigüedad y menos que la segunda: T - B < t <= T - A. Las "
     "dos pueden ir en cualquier orden.",
     "before_ago": "Hace al menos ese tiempo: t <= T - A.",
     "before_date": "Antes de que empiece ese día local, o antes de ese instante.",
@@ -57,8 +57,6 @@ TEXTS: dict[str, str] = {
     "on_date": "Un día local entero, en la zona horaria de la definición.",
     "named_period": "Un periodo de calendario alrededor de T, en la zona horaria de la definición. "
     "Para eventos, el actual llega hasta T. Las semanas empiezan el lunes.",
-    "duration": "Una duración: una o más de `w d h min s ms`, de mayor a menor. `d` son "
-    "exactamente 24 horas, y `m` sola no existe.",
     # tiempos
     "within_next": "Un tiempo que está por venir: T < t <= T + A. Para propiedades y rasgos que "
     "son tiempos; los eventos del futuro aún no existen.",

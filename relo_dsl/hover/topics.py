@@ -64,7 +64,6 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
         "in_period": ("in YEAR | QUARTER | MONTH", "purchase in 2026-Q1"),
         "on_date": ("on DATE", "purchase on 2026-01-15"),
         "named_period": ("today, this week, last month, …", "purchase this month"),
-        "duration": ("1d12h", "purchase within 1d12h"),
     },
     "times.md": {
         "within_next": ("TIME within next DURATION", "purchase[due within next 7d]"),
@@ -131,14 +130,14 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
         "-": ("A - B", "sum(purchase.revenue) - sum(refund.revenue) > 100"),
         "*": ("A * B", "purchase[paid * 2 < total]"),
         "/": ("A / B", "count(refund) / count(purchase) > 0.5"),
-        "negative": ("-A", "purchase.revenue < -10"),
+        "negative": ("-A", "count(purchase) > -count(refund)"),
     },
     "first-last.md": {
         "first": ("first(EVENTS)", "first(purchase) within 30d"),
         "last": ("last(EVENTS)", 'last(purchase).product_line = "MX"'),
     },
     "sequences.md": {
-        "then": ("A then B [within DURATION]", "product_view then purchase within 1h"),
+        "then": ("A then B [within DURATION]", "(product_view then purchase within 1h) within 7d"),
         "then no": (
             "A then no B within DURATION",
             "add_to_cart within 7d then no purchase within 24h",
@@ -182,7 +181,8 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "given": (
             "given DEVICE: RECORD …",
-            'segment s match purchase test "t" at 2026-03-18 given ana: purchase(revenue: 5) now',
+            'segment s match purchase test "t" at 2026-03-18 '
+            'given ana: purchase(revenue: 5, products: [{id: "SKU-1"}]) now',
         ),
         "given_list": (
             "and list NAME: DEVICE, …",
@@ -223,8 +223,15 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+#: Pages that are not written yet, and those that say something of it until then.
+_MEANWHILE = {
+    **dict.fromkeys(("times.md", "geography.md"), "selections.md"),
+    **dict.fromkeys(("measures.md", "first-last.md", "sequences.md", "held.md"), "conditions.md"),
+    **dict.fromkeys(("regularity.md", "scores.md", "rfm.md", "affinity.md"), "index.md"),
+}
+
 TOPICS: dict[str, Topic] = {
-    name: Topic(form, example, page)
+    name: Topic(form, example, _MEANWHILE.get(page, page))
     for page, topics in _BY_PAGE.items()
     for name, (form, example) in topics.items()
 }
