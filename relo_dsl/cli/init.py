@@ -105,7 +105,8 @@ def command(folder: Path, client: int, timezone: str, as_json: bool) -> None:
         return
     for name, what in done.items():
         click.echo(f"{what:<8} {folder / name}")
-    click.echo("\nNext: `relo check`, `relo test`, `relo load FILES`, `relo preview winback_customers`.")
+    steps = ("check", "test", "load FILES", "preview winback_customers")
+    click.echo("\nNext: " + ", ".join(f"`relo {step}`" for step in steps) + ".")
 
 
 def _check_zone(zone: str) -> None:
