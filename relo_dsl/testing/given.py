@@ -171,7 +171,7 @@ class RecordReader:
         if record.kind == "identify":
             return self.catalog.traits
         scores = getattr(self.catalog, "scores", None)
-        return None if scores is None else dict.fromkeys(scores)
+        return dict.fromkeys(scores) if scores else None  # a catalog need not name any
 
     def _report(self, error: RecordError, written: nodes.TestRecord) -> None:
         if error.field == "ts":
