@@ -12,6 +12,7 @@ from relo_dsl.interpret import Context, DeviceView, Event, holds, quantity, read
 from relo_dsl.numbers import plain
 from relo_dsl.terms import (
     ALL_TIME,
+    Affine,
     And,
     Comparison,
     Condition,
@@ -78,6 +79,8 @@ def evidence(
             return _traits(predicate, device)
         case Score(predicate):
             return Evidence(values=tuple(_values(predicate, device.scores)))
+        case Affine():
+            return _products(condition, device, context)
         case _:
             return Evidence()
 
@@ -159,6 +162,22 @@ def _periods(node: Regularity, device: DeviceView, context: Context) -> Evidence
     ]
     said = ", ".join(held) or "none"
     return Evidence(values=((f"periods, of {len(windows)} from the current one back", said),))
+
+
+def _products(node: Affine, device: DeviceView, context: Context) -> Evidence:
+    """The products that the device has and that go with the one asked about."""
+    events = selected(node.selection, ALL_TIME, device, context.at)
+    found: dict[str, None] = {}
+    for event in events:
+        value = read(node.property, event.values)
+        items = value if isinstance(value, tuple) else () if value is None else (value,)
+        found.update(dict.fromkeys(items))
+    common = [f'"{name}"' for name in found if name in context.companions(node)]
+    values = (
+        (f'products that go with "{node.product}"', ", ".join(common[:SHOWN]) or "none"),
+        (f'"{node.product}" itself', "yes" if node.product in found else "no"),
+    )
+    return Evidence(events[-SHOWN:], len(events), values)
 
 
 def _traits(predicate: Predicate, device: DeviceView) -> Evidence:

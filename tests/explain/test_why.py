@@ -12,12 +12,13 @@ from relo_dsl.consent import scope
 from relo_dsl.engine import Engine, device_key
 from relo_dsl.engine.device import lists_with, stored_device
 from relo_dsl.explain import narrator
-from relo_dsl.explain.evidence import shown
+from relo_dsl.explain.evidence import evidence, shown
 from relo_dsl.explain.why import Answer, why
-from relo_dsl.interpret import Event, History, members, read
+from relo_dsl.interpret import Context, Event, History, members, read, view
+from relo_dsl.plan import Plan
 from relo_dsl.records import Record
 from relo_dsl.source import SourceFile
-from relo_dsl.terms import Property
+from relo_dsl.terms import Affine, Property, Selection
 from relo_dsl.workspace import Workspace
 from tests.differential import runner
 from tests.differential.collect import collect
@@ -202,6 +203,18 @@ class TestEvidence:
         found = self.one('user.plan = "free"', *records)
         assert found.values == (("plan", '"premium"'),)
         assert [NOW - e.time for e in found.events] == [7]
+
+    def test_products_that_go_together(self) -> None:
+        product = Property("line", PropertyType.STRING)
+        node = Affine(Selection(("purchase",)), product, "b", 2)
+        records = [event(ago=3, line="a"), event(ago=2, line="c"), event(ago=1)]
+        history = History.of(records, client=CLIENT)
+        scoped = scope(Plan(CLIENT, node, 1, 255, None, None))
+        context = Context(NOW, {}, lambda _: frozenset({"c", "d"}))
+        seen = view(scoped, history.devices["ana"], NOW)
+        found = evidence(node, seen, context, narrator(SHOP, "UTC"))
+        assert found.values == (('products that go with "b"', '"c"'), ('"b" itself', "no"))
+        assert found.total == 3
 
     def test_long_values_are_cut(self) -> None:
         assert shown("a" * 100) == '"' + "a" * 58 + "…"
