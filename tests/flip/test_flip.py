@@ -215,6 +215,29 @@ def test_random_plans_never_change_between_boundaries() -> None:
     assert checked > 1000
 
 
+def test_walking_from_change_to_change_meets_every_one_and_ends() -> None:
+    cases, _ = collect(150, 78)
+    walked = 0
+    for case in cases:
+        plan = case.plan(CLIENT)
+        history = History.of(case.records(CLIENT), client=CLIENT, default_flags=plan.default_flags)
+        scoped, lists, at = scope(plan), dict(case.listed), case.instants[0]
+        for device in sorted(history.devices)[:2]:
+            found = boundaries(scoped, history, device, at)[:60]
+            answers = [is_candidate(scoped, history, device, x, lists) for x in (at, *found)]
+            pairs = zip(found, answers, answers[1:], strict=False)
+            expected = [moment for moment, before, after in pairs if before is not after]
+            now: int | None = at
+            for moment in expected:
+                assert now is not None
+                now = next_flip(scoped, history, device, now, lists)
+                assert now == moment
+                walked += 1
+            if len(found) < 60 and now is not None:
+                assert next_flip(scoped, history, device, now, lists) is None
+    assert walked > 60
+
+
 # ---- probes ------------------------------------------------------------------------------------
 
 
