@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.differential import writing_times
+from tests.differential import writing_events, writing_times
 
 if TYPE_CHECKING:
     from tests.differential.definitions import Writer
 
 #: Each writes a condition and says whether a window after it would repeat something.
 MORE: list[Callable[[Writer, int], tuple[str, bool]]] = [
+    writing_events.leaf,
     writing_times.leaf,
 ]

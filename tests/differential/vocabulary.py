@@ -79,7 +79,9 @@ def _windows(node: Any) -> Iterator[Window]:
 
 def _gaps(node: Any) -> Iterator[int]:
     match node:
-        case Step(_, _, int(gap)) | Absence(_, gap):
+        case Step(_, _, gap):
+            yield gap or 1
+        case Absence(_, gap):
             yield gap
 
 
