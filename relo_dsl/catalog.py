@@ -17,6 +17,9 @@ It is a YAML file kept beside the definitions:
       polanco: {lat: 19.4336, lon: -99.1909}
     zones:
       centro: [[19.44, -99.15], [19.44, -99.12], [19.42, -99.12], [19.42, -99.15]]
+    scores:
+      churn: {description: How likely the device is to leave}
+    rfm: {event: purchase, revenue: revenue, recency: [7, 30, 60, 90]}
     destinations:
       crm: {consent: [email], minimum: 100}
     consent_default: opt-out
@@ -48,7 +51,7 @@ from pydantic import (
 from relo_dsl.diagnostics import nearest
 from relo_dsl.errors import UserError
 from relo_dsl.geo import SPELLINGS, is_on_earth
-from relo_dsl.numbers import exact
+from relo_dsl.numbers import LIMIT, PLACES, exact
 
 #: A description in one language, or one text a language code (`en`, `es`, …).
 Description = str | dict[str, str] | None
@@ -128,9 +131,7 @@ def _on_earth(pair: tuple[Decimal, Decimal]) -> tuple[Decimal, Decimal]:
 
 
 #: A place, or a corner of a zone: latitude and longitude in degrees.
-Point = Annotated[
-    tuple[Decimal, Decimal], BeforeValidator(_coordinates), AfterValidator(_on_earth)
-]
+Point = Annotated[tuple[Decimal, Decimal], BeforeValidator(_coordinates), AfterValidator(_on_earth)]
 
 
 class PropertySpec(_Model):
@@ -190,6 +191,84 @@ class ListSpec(_Model):
     description: Description = None
 
 
+class ScoreSpec(_Model):
+    """A score that a model writes for devices: a number."""
+
+    description: Description = None
+
+
+Grade = Annotated[int, Field(ge=1, le=5)]
+Grades = tuple[Grade, Grade]
+_ALL_GRADES: Grades = (1, 5)
+
+
+def _from_grade(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+class RfmPattern(_Model):
+    """The scores that a pattern takes: from and to, both included; one number for both."""
+
+    recency: Annotated[Grades, BeforeValidator(_from_grade)] = _ALL_GRADES
+    frequency: Annotated[Grades, BeforeValidator(_from_grade)] = _ALL_GRADES
+    monetary: Annotated[Grades, BeforeValidator(_from_grade)] = _ALL_GRADES
+
+    @model_validator(mode="after")
+    def _order(self) -> RfmPattern:
+        for low, high in (self.recency, self.frequency, self.monetary):
+            if low > high:
+                raise ValueError(f"{low} to {high} holds no score: write the smaller one first")
+        return self
+
+
+#: The patterns that every client has (section 7 of the language).
+RFM_PATTERNS: dict[str, RfmPattern] = {
+    "champions": RfmPattern(recency=(5, 5), frequency=(5, 5), monetary=(5, 5)),
+    "at_risk": RfmPattern(recency=(1, 2), frequency=(4, 5), monetary=(4, 5)),
+    "new_customers": RfmPattern(recency=(5, 5), frequency=(1, 1), monetary=(1, 3)),
+    "hibernating": RfmPattern(recency=(1, 1), frequency=(1, 1), monetary=(1, 1)),
+}
+_Days = Annotated[int, Field(ge=1, le=36_525)]
+_Count = Annotated[int, Field(ge=1, le=10**9)]
+_Money = Annotated[Decimal, Field(ge=0, lt=LIMIT, decimal_places=PLACES)]
+
+
+class RfmSpec(_Model):
+    """Recency, frequency and monetary value, each a score from 1 to 5 of a device that bought.
+
+    `recency`: up to so many days since the last purchase for 5, 4, 3 and 2. `frequency`: at least
+    so many purchases in the last `frequency_days` for 5, 4, 3 and 2. `monetary`: more than so much
+    revenue ever for 5, 4 and 3, at least so much for 2.
+    """
+
+    event: str = "purchase"
+    revenue: str = "revenue"
+    recency: tuple[_Days, _Days, _Days, _Days] = (7, 30, 60, 90)
+    frequency: tuple[_Count, _Count, _Count, _Count] = (5, 4, 3, 2)
+    frequency_days: _Days = 180
+    monetary: tuple[_Money, _Money, _Money, _Money] = (
+        Decimal(50_000), Decimal(20_000), Decimal(8_000), Decimal(2_000),
+    )  # fmt: skip
+    patterns: dict[str, RfmPattern] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _steps(self) -> RfmSpec:
+        if list(self.recency) != sorted(set(self.recency)):
+            raise ValueError("`recency` goes from fewer days (score 5) to more (score 2)")
+        for name in ("frequency", "monetary"):
+            steps = list(getattr(self, name))
+            if steps != sorted(set(steps), reverse=True):
+                raise ValueError(f"`{name}` goes from more (score 5) to less (score 2)")
+        return self
+
+    def pattern(self, name: str) -> RfmPattern | None:
+        """The pattern of that name, the client's own before the built-in ones."""
+        return self.patterns.get(name) or RFM_PATTERNS.get(name)
+
+    def pattern_names(self) -> list[str]:
+        return sorted({*self.patterns, *RFM_PATTERNS})
+
+
 class DestinationSpec(_Model):
     """Where audiences go: the consent it needs and the smallest audience it takes."""
 
@@ -246,6 +325,8 @@ class Catalog(_Model):
     zones: dict[str, Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]] = Field(
         default_factory=dict
     )
+    scores: dict[str, ScoreSpec] = Field(default_factory=dict)
+    rfm: RfmSpec = Field(default_factory=RfmSpec)
     consent_default: Literal["opt-out", "opt-in"] = "opt-out"
     retention: Retention | None = None
 

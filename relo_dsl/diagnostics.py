@@ -76,6 +76,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "missing-match": (Severity.ERROR, "a definition without a condition"),
     "unknown-event": (Severity.ERROR, "an event that the catalog does not have"),
     "unknown-property": (Severity.ERROR, "a property that its events do not have"),
+    "unknown-score": (Severity.ERROR, "a score that the catalog does not have"),
     "unknown-trait": (Severity.ERROR, "a trait that the catalog does not have"),
     "unknown-value": (Severity.ERROR, "a value outside the ones the catalog lists"),
     "unknown-segment": (Severity.ERROR, "a reference to a definition that does not exist"),

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-from relo_dsl.catalog import Catalog, EventSpec, PropertySpec, PropertyType
+from relo_dsl.catalog import Catalog, EventSpec, PropertySpec, PropertyType, ScoreSpec
 from relo_dsl.geo import SPELLINGS, coordinates, part_names, spelled
 from relo_dsl.interpret import typed
 from relo_dsl.records import Record, Value, kind_of
@@ -79,12 +79,14 @@ def infer_catalog(records: Iterable[tuple[str, Record]]) -> Inferred:
     """The events, properties and traits that occur in these (place, record) pairs."""
     events: dict[str, dict[str, _Seen]] = {}
     traits: dict[str, _Seen] = {}
+    scores: dict[str, ScoreSpec] = {}
     for place, record in records:
         if record.kind == "event":
             owner = events.setdefault(record.type, {})
         elif record.kind == "identify":
             owner = traits
         else:
+            scores.update(dict.fromkeys(record.values, ScoreSpec()))
             continue
         for name, value in record.values.items():
             if value is not None:
@@ -96,6 +98,7 @@ def infer_catalog(records: Iterable[tuple[str, Record]]) -> Inferred:
             for event, seen in events.items()
         },
         traits=_specs(TRAITS, traits, conflicts),
+        scores=scores,
     )
     return Inferred(catalog, conflicts)
 

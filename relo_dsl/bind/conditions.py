@@ -13,21 +13,21 @@ from relo_dsl.bind.lets import Bound, Lets
 from relo_dsl.bind.measures import QuantityBinder, Taken
 from relo_dsl.bind.predicates import PredicateBinder
 from relo_dsl.bind.regularity import bind_regularity
+from relo_dsl.bind.rfm import bind_rfm
 from relo_dsl.bind.selections import SelectionBinder
 from relo_dsl.bind.sequences import bind_sequence, sequence_of
 from relo_dsl.bind.shapes import (
-    Test,
     is_later,
     is_time_test,
     not_yet,
     repeated_window,
-    sides,
+    root_of,
     split_property,
     with_window,
 )
 from relo_dsl.bind.values import SpecResolver, ValueBinder
 from relo_dsl.bind.windows import bind_window
-from relo_dsl.catalog import Catalog, Retention
+from relo_dsl.catalog import Catalog, PropertySpec, PropertyType, Retention
 from relo_dsl.diagnostics import Diagnostics, did_you_mean
 from relo_dsl.plan import normalise
 from relo_dsl.source import Span
@@ -46,6 +46,7 @@ from relo_dsl.terms import (
     Not,
     Or,
     Reference,
+    Score,
     Selection,
     Trait,
     Window,
@@ -101,8 +102,8 @@ class ConditionBinder:
             return bind_extreme(self, expr)
         if self.is_measured(expr):
             return self._measured(expr, ALL_TIME)
-        if self._is_trait(expr):
-            return Trait(self._traits.bind(expr))
+        if self._is_of_device(expr):
+            return self._of_device(expr)
         if self.selections.is_selection(expr):
             return Did(self.selections.bind(expr))
         return self._no_condition(expr)
@@ -152,7 +153,7 @@ class ConditionBinder:
                 return None
             case nodes.Path() if self.is_let(operand) and not self.selections.is_selection(operand):
                 return None
-        if self._is_trait(operand):
+        if self._is_of_device(operand):
             return None
         if is_extreme(operand):
             return operand
@@ -204,7 +205,7 @@ class ConditionBinder:
             isinstance(inner, nodes.InReference | nodes.Regularity)
             or sequence_of(inner) is not None
             or is_extreme(inner)
-            or self._is_trait(inner)
+            or self._is_of_device(inner)
             or self.is_measured(inner)
         ):
             self.found.report(
@@ -234,7 +235,7 @@ class ConditionBinder:
         window = self.window(expr.window)
         if self.is_measured(operand):
             return self._measured(operand, window, expr.window)
-        if self._is_trait(operand):
+        if self._is_of_device(operand):
             return self._window_misplaced(expr.window)
         if self.selections.is_selection(operand):
             return Did(self.selections.bind(operand), window)
@@ -314,15 +315,32 @@ class ConditionBinder:
 
     # ---- traits --------------------------------------------------------------------------------
 
-    def _is_trait(self, expr: nodes.Expr) -> bool:
-        if isinstance(expr, Test) and not is_later(expr):
-            return any(
-                isinstance(side, nodes.Path)
-                and len(side.names) > 1
-                and side.names[0].text == "user"
-                for side in sides(expr)
-            )
-        return isinstance(expr, nodes.Path) and len(expr.names) > 1 and expr.names[0].text == "user"
+    @staticmethod
+    def _is_of_device(expr: nodes.Expr) -> bool:
+        """Whether an expression asks about traits, scores or RFM."""
+        return not is_later(expr) and root_of(expr) is not None
+
+    def _of_device(self, expr: nodes.Expr) -> Condition:
+        match root_of(expr):
+            case "score":
+                return Score(self._scores.bind(expr))
+            case "rfm":
+                return bind_rfm(self, expr)
+            case _:
+                return Trait(self._traits.bind(expr))
+
+    @cached_property
+    def _scores(self) -> PredicateBinder:
+        number = PropertySpec(type=PropertyType.NUMBER)
+        resolver = SpecResolver(
+            (dict.fromkeys(self.catalog.scores, number),),
+            self.found,
+            "unknown-score",
+            "the catalog",
+            self.allow_unknown,
+            prefix="score",
+        )
+        return PredicateBinder(resolver, self.values, self.found)
 
     @cached_property
     def _traits(self) -> PredicateBinder:
@@ -334,16 +352,16 @@ class ConditionBinder:
             self.allow_unknown,
             prefix="user",
         )
-        return PredicateBinder(resolver, self._values, self.found)
+        return PredicateBinder(resolver, self.values, self.found)
 
     @cached_property
     def selections(self) -> SelectionBinder:
         return SelectionBinder(
-            self.catalog, self.lets, self.let, self._values, self.found, self.allow_unknown
+            self.catalog, self.lets, self.let, self.values, self.found, self.allow_unknown
         )
 
     @cached_property
-    def _values(self) -> ValueBinder:
+    def values(self) -> ValueBinder:
         return ValueBinder(self.found, self._number_let, self.zone, self.catalog)
 
     # ---- measures ------------------------------------------------------------------------------
@@ -433,9 +451,9 @@ class ConditionBinder:
                 return self._bind_let(operand)
             case nodes.ErrorExpr():
                 return None
-        if not (self.is_measured(expr) or self._is_trait(expr)) and self.selections.is_selection(
-            expr
-        ):
+        if not (
+            self.is_measured(expr) or self._is_of_device(expr)
+        ) and self.selections.is_selection(expr):
             return self.selections.bind(expr)
         return self.condition(expr)
 

@@ -9,6 +9,7 @@ from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import Op
 
+_ROOTS = ("user", "score", "rfm")
 #: `a < b` is `b > a`.
 FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -106,19 +107,24 @@ def _path(names: tuple[nodes.Name, ...]) -> nodes.Path:
     return nodes.Path(names, names[0].span.to(names[-1].span))
 
 
+def root_of(expr: nodes.Expr) -> str | None:
+    """`user`, `score` or `rfm`: what a test of a device's own values is about; None for others."""
+    if isinstance(expr, nodes.IsNamed):
+        return "rfm"
+    paths = sides(expr) if isinstance(expr, Test) else (expr,)
+    for path in paths:
+        if isinstance(path, nodes.Path) and len(path.names) > 1 and path.names[0].text in _ROOTS:
+            return path.names[0].text
+    return None
+
+
 def is_later(expr: nodes.Expr) -> bool:
     """Parts of the language that a later version evaluates."""
     match expr:
-        case (
-            nodes.HeldFor()
-            | nodes.Affine()
-            | nodes.IsNamed()
-        ):
+        case nodes.HeldFor() | nodes.Affine():
             return True
         case nodes.Paren(operand) | nodes.Windowed(operand, _):
             return is_later(operand)
-        case nodes.Path(names):
-            return len(names) > 1 and names[0].text in ("score", "rfm")
     if isinstance(expr, Test):
         return any(is_later(side) for side in sides(expr))
     return False

@@ -40,6 +40,10 @@ class Resolver(Protocol):
         """Whether the path names one, without reporting."""
 
 
+#: What paths with a first name of their own lead to.
+_ROOTS = {"user": "a trait", "score": "a score"}
+
+
 @dataclass(frozen=True)
 class SpecResolver:
     """Properties by their dotted name in one or several mappings (one an event type)."""
@@ -49,7 +53,7 @@ class SpecResolver:
     code: str  # unknown-property or unknown-trait
     owner: str  # "event `purchase`", for messages
     allow_unknown: bool = False
-    prefix: str = ""  # "user" for traits: the first name of every path
+    prefix: str = ""  # "user" for traits, "score" for scores: the first name of every path
     absent: list[str] = field(default_factory=list)
 
     def is_property(self, path: nodes.Path) -> bool:
@@ -85,6 +89,10 @@ class SpecResolver:
             names = names[1:]
         return ".".join(name.text for name in names)
 
+    def lookup(self, name: str) -> Found | None:
+        """The property of that dotted name, nothing reported; None where there is none."""
+        return next(iter(self._lookup(name)), None)
+
     def _lookup(self, name: str) -> list[Found]:
         return [match for specs in self.specs if (match := _in_specs(name, specs)) is not None]
 
@@ -93,8 +101,8 @@ class SpecResolver:
             self.found.report(
                 self.code,
                 path.span,
-                f"expected a trait, found `{path.names[0].text}`",
-                help="traits are written `user.NAME`",
+                f"expected {_ROOTS[self.prefix]}, found `{path.names[0].text}`",
+                help=f"{_ROOTS[self.prefix].split()[-1]}s are written `{self.prefix}.NAME`",
             )
             return
         known = sorted({known for specs in self.specs for known in _dotted_names(specs)})

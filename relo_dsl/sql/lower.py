@@ -35,6 +35,7 @@ from relo_dsl.sql.ranking import PASSING, ranked, share_tests
 from relo_dsl.sql.regularity import regularity_query
 from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
+from relo_dsl.sql.scores import score_query, score_test
 from relo_dsl.sql.traits import trait_query
 from relo_dsl.terms import (
     Affine,
@@ -129,6 +130,10 @@ class Lowering:
                 if holds_without_events(condition):
                     return None
                 return [regularity_query(condition, self.scope)]
+            case Score(predicate):
+                if not properties_of(predicate) or holds_when_absent(predicate):
+                    return None
+                return [self._of_universe(score_query(predicate, self.scope))]
             case Reference(_, inner):
                 if condition.digest in self.shared:
                     return [self._named(condition)]
@@ -223,7 +228,9 @@ class Lowering:
                 return exp.true() if holds_without_events(condition) else exp.false()
             case Did() | Extreme() | Sequence():
                 raise AssertionError("whatever is about events alone is a scan")
-            case Held() | Score() | Affine():
+            case Score(predicate):
+                return score_test(predicate, self.scope)
+            case Held() | Affine():
                 raise NotImplementedError
 
     def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:
@@ -231,6 +238,11 @@ class Lowering:
             return is_in(device(), Scan(self.scope, condition, types).query(once=False))
         others = Scan(self.scope, _not(condition), types)
         return is_in(device(), others.query(once=False), negate=True)
+
+    def _of_universe(self, found: exp.Query) -> exp.Query:
+        """Devices that have something visible besides: a score alone makes no device exist."""
+        everyone = is_in(device(), self.scope.universe())
+        return select([device()], subquery(found), [everyone])
 
     def _named(self, reference: Reference) -> exp.Select:
         name = exp.Identifier(this=self.shared[reference.digest], quoted=False)

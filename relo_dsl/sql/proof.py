@@ -28,6 +28,7 @@ _GUARDS: dict[str, frozenset[str]] = {
     "events": frozenset({"client", "time", "flags", "retention"}),
     "traits": frozenset({"client", "time", "flags", "retention"}),
     "consent": frozenset({"client", "time"}),
+    "scores": frozenset({"client", "time", "flags"}),
     "lists": frozenset({"client"}),
 }
 #: The clauses of a SELECT and the functions that the compiler uses, as sqlglot calls them.

@@ -198,6 +198,12 @@ class Scope:
         guards += [self.time_guard(), self.flags_guard()]
         return self._kept("traits", guards, [], None, having, once=once)
 
+    def scores(self, names: tuple[str, ...], having: list[exp.Expr]) -> exp.Select:
+        """Devices with visible records of one of these scores, of any age."""
+        guards = [self.client_guard(), self.among("name", names)]
+        guards += [self.time_guard(), self.flags_guard()]
+        return select([device()], _table("scores"), guards, [device()], having)
+
     def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
         """Rows whose column holds one of the values."""
         names = [self.params.string(value) for value in values]
