@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from relo_dsl.analysis import conditions, predicates
-from relo_dsl.analysis.formula import Formula, never
+from relo_dsl.analysis.formula import Claim, Formula, may_hold, never
 from relo_dsl.diagnostics import Diagnostics, Severity
 from relo_dsl.source import Span
 from relo_dsl.terms import (
@@ -146,10 +146,15 @@ def check_alone(span: Span, condition: Condition, found: Diagnostics) -> None:
     if _is_plain(condition) or has_error(found, span) or _is_told(found, span):
         return
     part = Operand(span, condition)
-    if part.never(part.true):
+    if _fails(part, part.true):
         found.report("contradiction", span, "this can never hold")
-    elif part.never(part.false):
+    elif _fails(part, part.false):
         found.report("always-true", span, "this always holds")
+
+
+def _fails(part: Operand, formula: Formula) -> bool:
+    """Whether a formula never holds; of a single claim that shows without a search."""
+    return not may_hold(formula) if isinstance(formula, Claim) else part.never(formula)
 
 
 def _is_plain(condition: Condition) -> bool:

@@ -130,6 +130,11 @@ class _Search:
         return all(self.fails(literals, [part], rest) for part in chosen.parts)
 
 
+def may_hold(claim: Claim) -> bool:
+    """Whether some value, or absence, is left to the subject of a claim."""
+    return bool(claim.ranges) or claim.missing
+
+
 def merged(literals: Iterable[Literal]) -> Claims | None:
     """What is claimed of each subject in all; None where that is impossible."""
     found: Claims = {}

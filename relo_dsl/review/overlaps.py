@@ -17,7 +17,7 @@ from relo_dsl.analysis.chains import Operand
 from relo_dsl.review import Reviewed
 
 #: Pairs whose conditions are compared by proof, at the most: a large project costs no more.
-_PAIRS = 300
+_PAIRS = 150
 #: Audiences with the same destinations that are looked at pair by pair.
 _MANY = 150
 

@@ -60,7 +60,6 @@ def codes(text: str) -> list[str]:
         "last(purchase).revenue > 5 and last(purchase).revenue < 3",
         "product_view then purchase within 1h and no purchase",
         "count(pageview) >= 2 in 2 of last 3 periods of 3d and no pageview within 9d",
-        "score.churn > 0.5 and score.churn < 0.4",
     ],
 )
 def test_contradictions(text: str) -> None:

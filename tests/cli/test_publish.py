@@ -137,6 +137,18 @@ def test_below_its_minimum_it_is_not_published(loaded: Project) -> None:
     assert (forced["published"], forced["size"]) == (True, 5)
 
 
+def test_what_is_smaller_than_a_destination_takes_is_published_with_a_warning(
+    loaded: Project,
+) -> None:
+    catalog = loaded.folder / "segments/catalog.yaml"
+    text = catalog.read_text()
+    assert "destinations:" not in text
+    catalog.write_text(text + "\ndestinations: {club: {consent: [dsp], minimum: 6}}\n")
+    loaded.seg("w", f"audience w type winback export club match {MATCH}\n")
+    result = loaded.ok("build", "w", "--at", AT)
+    assert "`w` is published with 5 devices, and `club` takes audiences from 6 on" in result.stderr
+
+
 def test_only_audiences_are_built(loaded: Project) -> None:
     loaded.seg("s", "segment s match purchase\n")
     for args, message in (
