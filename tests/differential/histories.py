@@ -108,7 +108,11 @@ class Historian:
     def _happening(self, device: str, edges: list[int]) -> dict[str, Any]:
         pen = self.pen
         record: dict[str, Any] = {"ts": pen.pick(edges), "did": device}
-        if pen.chance(22):
+        if self.words.scores and pen.chance(25):
+            record["t"] = "score"
+            names = pen.some(self.words.scores, 1, 2)
+            record["scores"] = {name: self._number(name) for name in names}
+        elif pen.chance(22):
             record["t"] = "identify"
             record["traits"] = self._values(CATALOG.traits, null=True)
         else:

@@ -19,10 +19,12 @@ from relo_dsl.terms import (
     OneOf,
     Property,
     Regularity,
+    Score,
     Selection,
     Step,
     TextMatch,
     Window,
+    properties_of,
 )
 
 _LEAST = Decimal("0.000000001")
@@ -38,12 +40,14 @@ class Number(str):
 class Vocabulary:
     """What a plan speaks of: data that never mention it would test little.
 
-    `gaps` are the distances between events that decide something. `values` are those that pass or just fail some test of a property, by its name and scalar type.
+    `gaps` are the distances between events that decide something. `values` are those that pass or
+    just fail some test of a property, by its name and scalar type.
     """
 
     windows: tuple[Window, ...]
     events: tuple[str, ...]
     names: tuple[str, ...]
+    scores: tuple[str, ...]
     values: Mapping[tuple[str, PropertyType], tuple[Any, ...]]
     numbers: tuple[Number, ...]
     gaps: tuple[int, ...] = ()
@@ -61,6 +65,14 @@ class Vocabulary:
             tuple(window for node in nodes for window in _windows(node)),
             tuple(dict.fromkeys(events)),
             tuple(dict.fromkeys(node.parent or node.name for node in properties)),
+            tuple(
+                dict.fromkeys(
+                    prop.name
+                    for node in nodes
+                    if isinstance(node, Score)
+                    for prop in properties_of(node.predicate)
+                )
+            ),
             {name: tuple(dict.fromkeys(found)) for name, found in values.items()},
             tuple(Number(plain(node.value)) for node in nodes if isinstance(node, Constant)),
             tuple(dict.fromkeys(gap for node in nodes for gap in _gaps(node))),

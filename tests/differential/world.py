@@ -48,6 +48,13 @@ traits:
   nums: "number[]"
   Loyalty Tier: string
 lists: {vip: {}, Blocked Ones: {}}
+scores: {churn: {}, Upgrade Score: {}}
+rfm:
+  recency: [1, 7, 30, 60]
+  frequency: [4, 3, 2, 1]
+  frequency_days: 30
+  monetary: [10, 3, 1, 0.5]
+  patterns: {regulars: {recency: [2, 5], frequency: 1}}
 places:
   polanco: [19.4336, -99.1909]
   north_pole: [90, 0]
