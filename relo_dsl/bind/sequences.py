@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from relo_dsl.bind.conditions import ConditionBinder
 
 _BROKEN = Always(False)
-_MAX_STEPS = 64
+_MAX_STEPS = 60
 
 
 def sequence_of(expr: nodes.Expr) -> nodes.Sequence | None:
