@@ -158,7 +158,7 @@ class _Reader:
             case nodes.InReference("list") | nodes.GivenList():
                 return names.uploaded(text) if self.token.rule != "names" else None
             case nodes.IsNamed():
-                return self._topic("is_named")
+                return names.pattern(text)
             case nodes.Call(function, argument, rest):
                 if name is function:
                     return self._topic(text) if text in TOPICS else None
@@ -219,6 +219,8 @@ class _Reader:
             return self._topic(head)
         if head == "user":
             return self._names.trait(".".join(rest))
+        if head == "score" and (found := self._names.score(".".join(rest))):
+            return found
         topic = "score" if head == "score" else rest[0]
         return self._topic(topic) if topic in TOPICS else None
 
@@ -230,6 +232,8 @@ class _Reader:
             return self._topic(_RECORDS[what]) if what in _RECORDS else names.event(what)
         if what == "identify":
             return names.trait(name.text)
+        if what == "score":
+            return names.score(name.text)
         if what in _RECORDS:
             return None
         for field, value in record.fields:

@@ -73,6 +73,24 @@ class Names:
         about = described(spec.description, self.language)
         return self._card(name, self._word("destination"), about, needs, least)
 
+    def score(self, name: str) -> str | None:
+        spec = self.workspace.catalog.scores.get(name)
+        if spec is None:
+            return None
+        return self._card(name, self._word("score"), described(spec.description, self.language))
+
+    def pattern(self, name: str) -> str | None:
+        """An RFM pattern: the scores that fit it."""
+        fits = self.workspace.catalog.rfm.pattern(name)
+        if fits is None:
+            return None
+        grades = (("recency", fits.recency), ("frequency", fits.frequency))
+        shown = [
+            f"`rfm.{part} = {low}`" if low == high else f"`rfm.{part} in {low}..{high}`"
+            for part, (low, high) in (*grades, ("monetary", fits.monetary))
+        ]
+        return self._card(name, self._word("pattern"), ", ".join(shown))
+
     def flag(self, name: str) -> str | None:
         if name not in CONSENT_FLAGS:
             return None

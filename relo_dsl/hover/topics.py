@@ -225,9 +225,8 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
 
 #: Pages that are not written yet, and those that say something of it until then.
 _MEANWHILE = {
-    **dict.fromkeys(("times.md", "geography.md"), "selections.md"),
-    **dict.fromkeys(("measures.md", "first-last.md", "sequences.md", "held.md"), "conditions.md"),
-    **dict.fromkeys(("regularity.md", "scores.md", "rfm.md", "affinity.md"), "index.md"),
+    "held.md": "conditions.md",
+    **dict.fromkeys(("scores.md", "rfm.md", "affinity.md"), "index.md"),
 }
 
 TOPICS: dict[str, Topic] = {

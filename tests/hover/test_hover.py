@@ -36,6 +36,8 @@ events:
 traits:
   plan: {type: string, enum: [free, premium], description: {en: The plan, es: El plan}}
   birthday: time
+scores: {churn: {description: How likely the device is to leave}}
+rfm: {patterns: {loyal: {frequency: [4, 5]}}}
 lists: {vip: {description: Invited by hand}}
 places: {polanco: {lat: 19.4336, lon: -99.1909}}
 zones: {centro: [[19.44, -99.15], [19.44, -99.12], [19.42, -99.12]]}
@@ -95,6 +97,8 @@ PLACES = [
     "score.‸churn > 0.5",
     "rfm.‸recency = 5",
     "rfm is ‸champions",
+    "rfm is ‸loyal",
+    'audience x match purchase test "t" at 2026-06-15 given ana: score(‸churn: 0.5) now',
     "audience x export ‸crm match purchase",
     "audience x export ‸meta match purchase",
     "audience x require consent ‸email match purchase",
@@ -155,6 +159,7 @@ def test_places(language: Language, snapshot: SnapshotAssertion) -> None:
         "‸nothing within 3d",
         "purchase.‸nothing > 5",
         "in segment ‸nothing",
+        "rfm is ‸nothing",
         "audience x export ‸nothing match purchase",
         'visit.location within 800m of place("‸nothing")',
         "purchase # and ‸within a comment",
