@@ -83,6 +83,10 @@ class Narrow:
             return f"{self._pick(('', 'no '))}{self._events()} {self._pick(_WINDOWS)}"
         if kind < 5:
             return f"{self._measure()} {self._pick(_OPERATORS)} {self._pick(_NUMBERS)}"
+        if kind == 5 and self.chance.random() < 0.5:
+            of = self._pick(("sum(purchase.revenue", "max(purchase.revenue", "count(purchase"))
+            one, other = self._pick(_WINDOWS), self._pick(_WINDOWS)
+            return f"{of} {one}) {self._pick(_OPERATORS)} {of} {other})"
         if kind == 5:
             return f"{self._measure()} {self._pick(_OPERATORS)} {self._measure()}"
         if kind == 6:
