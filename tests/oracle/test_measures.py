@@ -29,7 +29,7 @@ from relo_dsl.terms import (
 from tests.oracle.build import CLIENT, NOW, d, event, found, number, text
 
 PURCHASE = Selection(("purchase",))
-KINDS = ["count", "sum", "avg", "min", "max", "distinct"]
+KINDS = ["count", "sum", "avg", "min", "max", "median", "distinct"]
 
 
 def device(*records: Record) -> DeviceView:
@@ -52,6 +52,7 @@ def test_over_some_values() -> None:
         "avg": d("3.625"),
         "min": d("0.5"),
         "max": 10,
+        "median": 2,
         "distinct": 3,
     }
 
@@ -72,6 +73,15 @@ def test_averages_are_cut_towards_zero() -> None:
     assert measured("avg", event(revenue=2), event(revenue=0), event(revenue=0)) == d("0.666666666")
     negative = [event(revenue=-2), event(revenue=0), event(revenue=0)]
     assert measured("avg", *negative) == d("-0.666666666")
+
+
+def test_medians_are_the_middle_or_the_mean_of_two_cut() -> None:
+    assert measured("median", event(revenue=5), event(revenue=1), event(revenue=2), event()) == 2
+    assert measured("median", event(revenue=1), event(revenue=2)) == d("1.5")
+    smallest = d("0.000000001")
+    assert measured("median", event(revenue=0), event(revenue=smallest)) == 0
+    assert measured("median", event(revenue=0), event(revenue=-smallest)) == 0
+    assert measured("median") is None
 
 
 def test_sums_are_exact() -> None:
