@@ -20,6 +20,7 @@ It is a YAML file kept beside the definitions:
     scores:
       churn: {description: How likely the device is to leave}
     rfm: {event: purchase, revenue: revenue, recency: [7, 30, 60, 90]}
+    affinity: {event: purchase, product: products.id}
     destinations:
       crm: {consent: [email], minimum: 100}
     consent_default: opt-out
@@ -269,6 +270,13 @@ class RfmSpec(_Model):
         return sorted({*self.patterns, *RFM_PATTERNS})
 
 
+class AffinitySpec(_Model):
+    """What `affine to` looks at: the event of a purchase and the property that names products."""
+
+    event: str
+    product: str
+
+
 class DestinationSpec(_Model):
     """Where audiences go: the consent it needs and the smallest audience it takes."""
 
@@ -320,6 +328,7 @@ class Catalog(_Model):
     events: dict[str, EventSpec] = Field(default_factory=dict)
     traits: dict[str, Property] = Field(default_factory=dict)
     lists: dict[str, ListSpec] = Field(default_factory=dict)
+    affinity: AffinitySpec | None = None
     destinations: dict[str, DestinationSpec] = Field(default_factory=dict)
     places: dict[str, Point] = Field(default_factory=dict)
     zones: dict[str, Annotated[tuple[Point, ...], Field(min_length=3, max_length=1000)]] = Field(
@@ -405,7 +414,17 @@ def _problem(item: Any) -> str:
 _FIELD_NAMES = sorted(
     {
         name
-        for model in (Catalog, EventSpec, PropertySpec, ListSpec, DestinationSpec, Retention)
+        for model in (
+            Catalog,
+            EventSpec,
+            PropertySpec,
+            ListSpec,
+            RfmSpec,
+            RfmPattern,
+            AffinitySpec,
+            DestinationSpec,
+            Retention,
+        )
         for name in model.model_fields
     }
 )
