@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relo_dsl.catalog import PropertyType
-from relo_dsl.infer import Inferred, conflicts_in, infer_catalog
+from relo_dsl.infer import Inferred, as_taken, conflicts_in, infer_catalog, retyped, taken_in
 from relo_dsl.records import parse_record
 from relo_dsl.terms import (
     And,
@@ -103,3 +103,42 @@ def test_only_what_is_used_is_a_problem() -> None:
     some = AnyElement(objects, Exists(text("p")))
     assert used(Did(Selection(("x",), some))) == {("x", "o.p")}
     assert used(Did(Selection(("x",), AnyElement(objects, Exists(text("q")))))) == set()
+
+
+def test_what_a_definition_takes_for_a_time_or_a_point_is_one() -> None:
+    found = inferred(
+        {"t": "x", "props": {"due": "2026-06-15", "s": "soon", "n": 5, "at": [1, 2], "p.lat": 1}},
+        {"t": "x", "props": {"due": 7, "spot": {"lat": 1, "lng": 2}, "o": [{"when": 5}]}},
+    )
+    assert types(found)["spot"] == "point"
+    assert "p" not in types(found)
+    specs = found.catalog.events["x"].properties
+    assert [PropertyType.TIME in specs[name].readable for name in ("due", "s", "n")] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert specs["at"].readable == {PropertyType.POINT}
+    due = Property("due", PropertyType.TIME)
+    when = AnyElement(Property("o", PropertyType.OBJECTS), Exists(Property("when", due.type)))
+    condition = Did(Selection(("x",), And((Exists(due), when))))
+    assert conflicts_in(condition, found) == []
+    taken = taken_in(condition, found.catalog)
+    assert taken == {("x", "due"): PropertyType.TIME, ("x", "o.when"): PropertyType.TIME}
+    after = retyped(found, taken)
+    assert types(after)["due"] == "time"
+    assert after.catalog.events["x"].properties["o"].fields["when"].type is PropertyType.TIME
+    assert ("x", "due") in found.conflicts
+    assert ("x", "due") not in after.conflicts
+    assert taken_in(condition, after.catalog) == {}
+
+
+def test_values_that_are_none_of_what_is_taken_are_left_out() -> None:
+    found = inferred(
+        {"t": "x", "props": {"due": "2026-06-15"}}, {"t": "x", "props": {"due": "soon"}}
+    )
+    after = retyped(found, {("x", "due"): PropertyType.TIME})
+    raw = {"t": "x", "ts": 0, "cid": 1, "did": "d", "eid": "1"}
+    kept = [
+        dict(as_taken(parse_record({**raw, "props": {"due": due}}), after.catalog).values)
+        for due in ("2026-06-15", "soon")
+    ]
+    assert kept == [{"due": "2026-06-15"}, {}]
