@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
+from relo_dsl.bind.affinity import bind_affinity
 from relo_dsl.bind.checks import Chain, check_chains, check_condition, check_windows
 from relo_dsl.bind.extremes import bind_extreme, is_extreme
+from relo_dsl.bind.held import bind_held
 from relo_dsl.bind.lets import Bound, Lets
 from relo_dsl.bind.measures import QuantityBinder, Taken
 from relo_dsl.bind.predicates import PredicateBinder
@@ -17,9 +19,7 @@ from relo_dsl.bind.rfm import bind_rfm
 from relo_dsl.bind.selections import SelectionBinder
 from relo_dsl.bind.sequences import bind_sequence, sequence_of
 from relo_dsl.bind.shapes import (
-    is_later,
     is_time_test,
-    not_yet,
     repeated_window,
     root_of,
     split_property,
@@ -96,6 +96,10 @@ class ConditionBinder:
                 return bind_sequence(self, expr)
             case nodes.Regularity():
                 return bind_regularity(self, expr)
+            case nodes.HeldFor():
+                return bind_held(self, expr)
+            case nodes.Affine():
+                return bind_affinity(self, expr)
             case nodes.ErrorExpr():
                 return BROKEN
         if is_extreme(expr):
@@ -199,10 +203,8 @@ class ConditionBinder:
             inner = inner.operand
         if isinstance(inner, nodes.Repeat):
             return self._nothing_to_repeat(inner.span)
-        if is_later(inner):
-            return self.not_yet(operand)
         if (
-            isinstance(inner, nodes.InReference | nodes.Regularity)
+            isinstance(inner, nodes.InReference | nodes.Regularity | nodes.HeldFor | nodes.Affine)
             or sequence_of(inner) is not None
             or is_extreme(inner)
             or self._is_of_device(inner)
@@ -223,10 +225,8 @@ class ConditionBinder:
             return bind_extreme(self, expr)
         if (steps := sequence_of(operand)) is not None:
             return bind_sequence(self, steps, self.window(expr.window))
-        if isinstance(operand, nodes.Paren) and not is_later(operand.operand):
+        if isinstance(operand, nodes.Paren):
             operand = operand.operand
-        if is_later(operand):
-            return self.not_yet(expr)
         if isinstance(operand, nodes.Windowed) and not is_time_test(operand):
             return self._window_misplaced(expr.window)
         if isinstance(operand, nodes.Not | nodes.No):
@@ -294,16 +294,10 @@ class ConditionBinder:
                 self.found.report(
                     "expected-condition", expr.span, "expected a condition, found a value"
                 )
-            case _ if is_later(expr):
-                self.not_yet(expr)
             case _:
                 self.found.report(
                     "expected-condition", expr.span, "expected events, or a test of them"
                 )
-        return BROKEN
-
-    def not_yet(self, expr: nodes.Expr) -> Condition:
-        not_yet(expr, self.found)
         return BROKEN
 
     def window(self, written: nodes.Window) -> Window:
@@ -318,7 +312,7 @@ class ConditionBinder:
     @staticmethod
     def _is_of_device(expr: nodes.Expr) -> bool:
         """Whether an expression asks about traits, scores or RFM."""
-        return not is_later(expr) and root_of(expr) is not None
+        return root_of(expr) is not None
 
     def _of_device(self, expr: nodes.Expr) -> Condition:
         match root_of(expr):
@@ -327,7 +321,7 @@ class ConditionBinder:
             case "rfm":
                 return bind_rfm(self, expr)
             case _:
-                return Trait(self._traits.bind(expr))
+                return Trait(self.traits.bind(expr))
 
     @cached_property
     def _scores(self) -> PredicateBinder:
@@ -343,7 +337,7 @@ class ConditionBinder:
         return PredicateBinder(resolver, self.values, self.found)
 
     @cached_property
-    def _traits(self) -> PredicateBinder:
+    def traits(self) -> PredicateBinder:
         resolver = SpecResolver(
             (self.catalog.traits,),
             self.found,
@@ -443,9 +437,6 @@ class ConditionBinder:
             case nodes.Path() if self.is_let(expr):
                 return self.let(expr)
             case nodes.Number() | nodes.Call() | nodes.Arithmetic() | nodes.Negative():
-                if is_later(expr):
-                    self.not_yet(expr)
-                    return None
                 return QuantityBinder(self, ALL_TIME, Taken()).quantity(expr)
             case nodes.Paren(operand):
                 return self._bind_let(operand)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relo_dsl.diagnostics import Diagnostics
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import Op
@@ -118,24 +117,6 @@ def root_of(expr: nodes.Expr) -> str | None:
     return None
 
 
-def is_later(expr: nodes.Expr) -> bool:
-    """Parts of the language that a later version evaluates."""
-    match expr:
-        case nodes.HeldFor() | nodes.Affine():
-            return True
-        case nodes.Paren(operand) | nodes.Windowed(operand, _):
-            return is_later(operand)
-    if isinstance(expr, Test):
-        return any(is_later(side) for side in sides(expr))
-    return False
-
-
 def is_any_event(path: nodes.Path) -> bool:
     """Whether a path behind `any` is the word `event`."""
     return len(path.names) == 1 and path.names[0].text == "event"
-
-
-def not_yet(expr: nodes.Expr, found: Diagnostics) -> None:
-    """Reports a part of the language that a later version evaluates."""
-    what = found.source.slice(expr.span)
-    found.report("not-yet", expr.span, f"`{what}` cannot be evaluated by this version yet")

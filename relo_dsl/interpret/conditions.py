@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from relo_dsl.interpret.measures import quantity, selected
 from relo_dsl.interpret.predicates import compare, test
 from relo_dsl.interpret.sequences import extreme, regularity, sequence
-from relo_dsl.interpret.visibility import DeviceView
+from relo_dsl.interpret.values import read
+from relo_dsl.interpret.visibility import DeviceView, traits_at
 from relo_dsl.terms import (
+    ALL_TIME,
     Affine,
     Always,
     And,
@@ -70,8 +73,10 @@ def holds(condition: Condition, device: DeviceView, context: Context) -> bool:
             return sequence(condition, device, at)
         case Regularity():
             return regularity(condition, lambda inner: holds(inner, device, context))
-        case Held() | Affine():
-            raise NotImplementedError
+        case Held():
+            return held(condition, device, at)
+        case Affine():
+            return affine(condition, device, context)
         case Trait(predicate):
             return test(predicate, device.traits, at)
         case Score(predicate):
@@ -87,3 +92,39 @@ def holds(condition: Condition, device: DeviceView, context: Context) -> bool:
             return value
         case _:
             assert_never(condition)
+
+
+def held(node: Held, device: DeviceView, at: int) -> bool:
+    """Whether the predicate held of the traits at every instant from T - `length` to T.
+
+    They change at identifies alone: it is asked at the start, and after each of those since.
+    """
+    start = at - node.length
+    changes = [e.time for e in device.identifies if start < e.time <= at]
+    return all(
+        test(node.predicate, traits_at(device.identifies, instant), instant)
+        for instant in (start, *changes)
+    )
+
+
+def affine(node: Affine, device: DeviceView, context: Context) -> bool:
+    """Whether the device bought something that goes with the product, and never the product."""
+    bought = products(node, device, context.at)
+    return node.product not in bought and not bought.isdisjoint(context.companions(node))
+
+
+def products(node: Affine, device: DeviceView, at: int) -> frozenset[str]:
+    """Everything the device bought up to T."""
+    found: set[str] = set()
+    for event in selected(node.selection, ALL_TIME, device, at):
+        value = read(node.property, event.values)
+        found.update(value if isinstance(value, tuple) else () if value is None else (value,))
+    return frozenset(found)
+
+
+def companions(node: Affine, consenting: Iterable[DeviceView], at: int) -> frozenset[str]:
+    """What at least so many of the consenting devices bought that bought the product as well."""
+    baskets = [products(node, device, at) for device in consenting]
+    buyers = [basket - {node.product} for basket in baskets if node.product in basket]
+    counts = Counter(product for basket in buyers for product in basket)
+    return frozenset(product for product, count in counts.items() if count >= node.at_least)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from typing import Final
 
 from relo_dsl.consent import ScopedPlan
-from relo_dsl.interpret.conditions import Context, Lists, holds
+from relo_dsl.interpret.conditions import Context, Lists, companions, holds
 from relo_dsl.interpret.history import History
 from relo_dsl.interpret.measures import quantity
 from relo_dsl.interpret.visibility import DeviceView, consented, exists, view
@@ -69,10 +70,19 @@ def candidates(
 def context_of(scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_LISTS) -> Context:
     """What conditions over the devices of a history need beside them."""
 
-    def companions(affine: Affine) -> frozenset[str]:
-        raise NotImplementedError
+    @cache
+    def consenting() -> tuple[DeviceView, ...]:
+        return tuple(
+            view(scoped, device, at)
+            for device in history.devices.values()
+            if exists(scoped, device, at) and consented(scoped, device, at)
+        )
 
-    return Context(at, lists, companions)
+    @cache
+    def go_with(affine: Affine) -> frozenset[str]:
+        return companions(affine, consenting(), at)
+
+    return Context(at, lists, go_with)
 
 
 def chosen(

@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.plan import Plan
+from relo_dsl.sql.affinity import affinity_query
 from relo_dsl.sql.build import (
     Parameters,
     Written,
@@ -27,6 +28,7 @@ from relo_dsl.sql.build import (
     subquery,
     union,
 )
+from relo_dsl.sql.held import held_query, held_test
 from relo_dsl.sql.leaves import event_types, holds_without_events, selections
 from relo_dsl.sql.predicates import holds_when_absent
 from relo_dsl.sql.proof import prove
@@ -130,6 +132,12 @@ class Lowering:
                 if holds_without_events(condition):
                     return None
                 return [regularity_query(condition, self.scope)]
+            case Held(predicate):
+                if not properties_of(predicate) or holds_when_absent(predicate):
+                    return None
+                return [held_query(condition, self.scope)]
+            case Affine():
+                return [affinity_query(condition, self.scope)]
             case Score(predicate):
                 if not properties_of(predicate) or holds_when_absent(predicate):
                     return None
@@ -171,7 +179,7 @@ class Lowering:
         types = event_types(condition, self.shared)
         if types is not None:
             return 0 if Scan(self.scope, condition, types).filters_rows else 1
-        return 2 if isinstance(condition, Trait | Reference) else 3
+        return 2 if isinstance(condition, Trait | Held | Affine | Reference) else 3
 
     def _merged(self, operands: Operands, kind: type) -> list[Condition]:
         """Operands over the same event types joined into one, which one scan then answers."""
@@ -230,8 +238,10 @@ class Lowering:
                 raise AssertionError("whatever is about events alone is a scan")
             case Score(predicate):
                 return score_test(predicate, self.scope)
-            case Held() | Affine():
-                raise NotImplementedError
+            case Held():
+                return held_test(condition, self.scope)
+            case Affine():
+                return is_in(device(), affinity_query(condition, self.scope))
 
     def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:
         if not holds_without_events(condition):

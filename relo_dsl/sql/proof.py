@@ -51,7 +51,9 @@ _FUNCTIONS = frozenset(
         "groupArray groupArrayIf arraySort arrayMap TRANSFORM arrayFill arrayReverseFill bitTest",
         "arrayPushFront arrayPushBack arrayPopFront arrayPopBack bitShiftRight",
         "toInt64 toUInt64 toUInt128 toUInt256",
-        # samples, places in a ranking
+        "EXPLODE",  # arrayJoin: a row for each product
+        # traits held, samples, places in a ranking
+        "arrayAll arrayLast tuple STRUCT LENGTH ARRAY_LENGTH ARRAY_SIZE toUInt8 tupleElement",
         "reinterpretAsUInt64 REVERSE SUBSTRING SHA256 SHA2 CONCAT LOWER HEX LOWER_HEX ROW_NUMBER",
     )
     for name in line.split()
@@ -84,6 +86,8 @@ def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
         _prove_shape(node)
         if isinstance(node, exp.Table):
             _prove_table(node, named, facts)
+        if isinstance(node, exp.Select):
+            _prove_pool(node, plan)
     _prove_consent(tree, plan)
 
 
@@ -254,15 +258,29 @@ def _parsed(text: str) -> exp.Expr:
     return sqlglot.parse_one(text, dialect=DIALECT)
 
 
+def _prove_pool(select: exp.Select, plan: ScopedPlan) -> None:
+    """What many devices have in common is told of those who consent alone."""
+    group = select.args.get("group")
+    if group is None or any(part == _parsed("device") for part in group.expressions):
+        return
+    kept, _ = _consent_tests(plan)
+    if not any(part == _parsed(kept) for part in _conjuncts(select)):
+        raise ScopeError("devices are counted together without the consent in force")
+
+
+def _consent_tests(plan: ScopedPlan) -> tuple[str, str]:
+    """The tests of a device that keep those who consent, and those who do not."""
+    if plan.plan.default_flags & plan.mask == plan.mask:
+        kept = "device NOT IN (SELECT device FROM withheld)"
+        return kept, "device IN (SELECT device FROM withheld)"
+    kept = "device IN (SELECT device FROM consented)"
+    return kept, "device NOT IN (SELECT device FROM consented)"
+
+
 def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:
     """The outermost SELECT keeps those who consent; or counts, no more, those who do not."""
     where = tree.args.get("where")
-    if plan.plan.default_flags & plan.mask == plan.mask:
-        kept = "device NOT IN (SELECT device FROM withheld)"
-        held_back = "device IN (SELECT device FROM withheld)"
-    else:
-        kept = "device IN (SELECT device FROM consented)"
-        held_back = "device NOT IN (SELECT device FROM consented)"
+    kept, held_back = _consent_tests(plan)
     # Whatever else is asked for can only leave more devices out.
     if any(part == _parsed(kept) for part in _conjuncts(tree)):
         return

@@ -10,7 +10,8 @@ from relo_dsl.sql.predicates import PredicateSql, Source, holds_when_absent
 from relo_dsl.sql.scope import Scope
 from relo_dsl.terms import Predicate, Property, properties_of
 
-_COLUMNS: dict[PropertyType, str] = {
+#: The column of the traits table that holds values of a type.
+TRAIT_COLUMNS: dict[PropertyType, str] = {
     PropertyType.STRING: "v_string",
     PropertyType.NUMBER: "v_number",
     PropertyType.BOOLEAN: "v_boolean",
@@ -53,13 +54,13 @@ def _source(names: tuple[str, ...], params: Parameters) -> Source:
     def present(prop: Property) -> exp.Expr:
         held: exp.Expr = column("present")
         if prop.type is PropertyType.POINT:
-            held = call("notEmpty", column(_COLUMNS[prop.type]))
+            held = call("notEmpty", column(TRAIT_COLUMNS[prop.type]))
         elif not prop.is_array:
-            held = call("isNotNull", column(_COLUMNS[prop.type]))
+            held = call("isNotNull", column(TRAIT_COLUMNS[prop.type]))
         return exp.EQ(this=latest(held, prop), expression=exp.Literal.number(1))
 
     def value(prop: Property) -> exp.Expr:
-        stored = column(_COLUMNS[prop.type])
+        stored = column(TRAIT_COLUMNS[prop.type])
         if prop.is_array or prop.type is PropertyType.POINT:
             return latest(stored, prop)
         return call("if", present(prop), latest(call("assumeNotNull", stored), prop), exp.Null())

@@ -112,7 +112,7 @@ class Historian:
             record["t"] = "score"
             names = pen.some(self.words.scores, 1, 2)
             record["scores"] = {name: self._number(name) for name in names}
-        elif pen.chance(22):
+        elif pen.chance(60 if self.words.held else 22):
             record["t"] = "identify"
             record["traits"] = self._values(CATALOG.traits, null=True)
         else:

@@ -12,9 +12,11 @@ from relo_dsl.numbers import LIMIT, plain
 from relo_dsl.plan import Plan
 from relo_dsl.terms import (
     Absence,
+    Affine,
     Compare,
     Constant,
     Has,
+    Held,
     InRange,
     OneOf,
     Property,
@@ -51,6 +53,7 @@ class Vocabulary:
     values: Mapping[tuple[str, PropertyType], tuple[Any, ...]]
     numbers: tuple[Number, ...]
     gaps: tuple[int, ...] = ()
+    held: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> Vocabulary:
@@ -76,6 +79,7 @@ class Vocabulary:
             {name: tuple(dict.fromkeys(found)) for name, found in values.items()},
             tuple(Number(plain(node.value)) for node in nodes if isinstance(node, Constant)),
             tuple(dict.fromkeys(gap for node in nodes for gap in _gaps(node))),
+            any(isinstance(node, Held) for node in nodes),
         )
 
 
@@ -95,6 +99,8 @@ def _gaps(node: Any) -> Iterator[int]:
             yield gap or 1
         case Absence(_, gap):
             yield gap
+        case Held(_, length):
+            yield length
 
 
 def _walk(node: Any) -> Iterator[Any]:
@@ -117,6 +123,8 @@ def _compared(node: Any) -> Iterator[tuple[Property, Any]]:
             yield from ((prop, value) for value in values)
         case InRange(prop, low, high, _):
             yield from ((prop, low), (prop, high))
+        case Affine(_, prop, product):
+            yield prop, product
         case TextMatch(prop, how, text, _) if how != "matches":
             yield prop, text
 

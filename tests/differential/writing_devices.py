@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.differential.world import dotted
+from relo_dsl.catalog import PropertyType
+from tests.differential.world import TRAITS, dotted
 
 if TYPE_CHECKING:
     from tests.differential.definitions import Writer
 
 SCORES = ("churn", "Upgrade Score")
+#: Traits whose tests do not move with T.
+_STEADY = [trait for trait in TRAITS if trait.type is not PropertyType.TIME]
 _PARTS = ("recency", "frequency", "monetary")
 _PATTERNS = ("champions", "at_risk", "new_customers", "hibernating", "regulars")
 
@@ -18,11 +21,26 @@ def leaf(writer: Writer, depth: int) -> tuple[str, bool]:
     """A condition; none of them is repeated by a window."""
     del depth
     pen = writer.pen
+    if pen.chance(45):
+        return _held(writer), False
     if pen.chance(50):
         return _score(writer), False
     if pen.chance(30):
         return f"rfm is {pen.pick(_PATTERNS)}", False
     return _rfm(writer), False
+
+
+def _held(writer: Writer) -> str:
+    pen = writer.pen
+    length = pen.pick(("1d", "7d", "1ms", "30d", "1h", "2d", "90d"))
+    kind = pen.between(0, 3)
+    if kind == 0:
+        op = pen.pick(("and", "or"))
+        first, second = (writer.test(_STEADY, "user.") for _ in range(2))
+        return f"(({first}) {op} ({second})) for {length}"
+    if kind == 1:
+        return f"(not {writer.test(_STEADY, 'user.')}) for {length}"
+    return f"({writer.test(_STEADY, 'user.')}) for {length}"
 
 
 def _score(writer: Writer) -> str:
