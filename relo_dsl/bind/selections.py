@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from relo_dsl.bind.lets import Bound, Lets
 from relo_dsl.bind.predicates import PredicateBinder
-from relo_dsl.bind.shapes import Test, is_any_event, is_later, not_yet, rooted
+from relo_dsl.bind.shapes import Test, is_any_event, rooted
 from relo_dsl.bind.values import SpecResolver, ValueBinder
 from relo_dsl.catalog import Catalog
 from relo_dsl.diagnostics import Diagnostics, did_you_mean
@@ -46,14 +46,11 @@ class SelectionBinder:
         if isinstance(expr, Test):
             return self._shorthand(expr)
         if not isinstance(expr, nodes.ErrorExpr):
-            if is_later(expr):
-                not_yet(expr, self.found)
-            else:
-                self.found.report(
-                    "expected-selection",
-                    expr.span,
-                    "expected events, such as `purchase` or `purchase[revenue > 100]`",
-                )
+            self.found.report(
+                "expected-selection",
+                expr.span,
+                "expected events, such as `purchase` or `purchase[revenue > 100]`",
+            )
         return BROKEN
 
     def _alternatives(self, paths: tuple[nodes.Path, ...]) -> Selection:
@@ -121,7 +118,7 @@ class SelectionBinder:
                 return not expr.rest
             case nodes.AnyOf(path):
                 return is_any_event(path)
-        return isinstance(expr, Test) and not is_later(expr) and rooted(expr) is not None
+        return isinstance(expr, Test) and rooted(expr) is not None
 
     def _shorthand(self, expr: Test) -> Selection:
         """`purchase.revenue > 15000` is `purchase[revenue > 15000]`."""

@@ -17,24 +17,27 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
     SELECT: a count of devices without consent must not learn from them either.
     """
     name = scope.params.alias()
-    product = column(name)
+
+    def product() -> exp.Expr:
+        return column(name)
+
     buyers = is_in(device(), _buyers(affine, scope))
     shared = select(
-        [product],
+        [product()],
         subquery(_bought(affine, scope, name)),
         [
             buyers,
             scope.consent_guard(),
-            compare(product, "!=", scope.params.string(affine.product)),
+            compare(product(), "!=", scope.params.string(affine.product)),
         ],
-        [product],
+        [product()],
         [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
     )
     others = is_in(device(), _buyers(affine, scope), negate=True)
     return select(
         [device()],
         subquery(_bought(affine, scope, name)),
-        [is_in(product.copy(), shared), others],
+        [is_in(product(), shared), others],
         [device()],
     )
 

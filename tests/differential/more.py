@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.differential import writing_devices, writing_events, writing_times
+from tests.differential import writing_affinity, writing_devices, writing_events, writing_times
 
 if TYPE_CHECKING:
     from tests.differential.definitions import Writer
@@ -14,5 +14,6 @@ if TYPE_CHECKING:
 MORE: list[Callable[[Writer, int], tuple[str, bool]]] = [
     writing_events.leaf,
     writing_times.leaf,
+    writing_affinity.leaf,
     writing_devices.leaf,
 ]

@@ -73,10 +73,14 @@ destinations: {crm: {consent: [email, analytics]}, mixed: {consent: [dsp, push, 
 _RULES = {
     "opt-out": "consent_default: opt-out\n",
     "opt-in": "consent_default: opt-in\n",
-    "kept 2 to 5 months": "retention: {months: 2, extended_months: 5}\n",
+    "kept 2 to 5 months": (
+        "retention: {months: 2, extended_months: 5}\n"
+        "affinity: {event: purchase, product: code}\n"
+    ),
     "kept 1 month, opt-in": "consent_default: opt-in\nretention: {months: 1, extended_months: 1}\n",
     "kept 3 to 4 months, opt-in": (
         "consent_default: opt-in\nretention: {months: 3, extended_months: 4}\n"
+        "affinity: {event: view, product: tags}\n"
     ),
 }
 CATALOG_TEXTS: dict[str, str] = {name: _EVENTS + rules for name, rules in _RULES.items()}

@@ -8,12 +8,24 @@ from dataclasses import replace
 
 import pytest
 
+from relo_dsl.catalog import PropertyType
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.plan import Plan
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from relo_dsl.sql.proof import ScopeError, prove
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.terms import Ago, And, Condition, Did, InList, Not, Selection, Window
+from relo_dsl.terms import (
+    Affine,
+    Ago,
+    And,
+    Condition,
+    Did,
+    InList,
+    Not,
+    Property,
+    Selection,
+    Window,
+)
 from relo_dsl.times import UNITS
 from tests.guards.cases import NOW
 
@@ -84,7 +96,9 @@ def test_what_is_compiled_is_proved(compile_: Callable[[ScopedPlan, int], SqlQue
         # other places to read from
         _among("SELECT device FROM events"),
         _among(f"SELECT device FROM other.events WHERE {GUARDS}"),
-        _among(f"SELECT device FROM scores WHERE {GUARDS}"),
+        _among(f"SELECT device FROM scores WHERE {GUARDS.rpartition(' AND ')[0]}"),
+        _among(f"SELECT device FROM staged WHERE {GUARDS}"),
+        _among(f"SELECT max(device) FROM scores WHERE {GUARDS} GROUP BY name"),
         _among(f"SELECT name FROM system.tables WHERE {GUARDS}"),
         _among("SELECT device FROM file('x')"),
         _among("SELECT device FROM url('http://127.0.0.1/')"),
@@ -112,6 +126,23 @@ def test_what_is_compiled_is_proved(compile_: Callable[[ScopedPlan, int], SqlQue
 def test_another_text_is_refused(change: Callable[[str], str]) -> None:
     with pytest.raises(ScopeError):
         prove(_text(change), SCOPED, NOW)
+
+
+def test_what_others_bought_is_told_of_those_who_consent() -> None:
+    affine = Affine(Selection(("purchase",)), Property("sku", PropertyType.STRING), "a")
+    for default in (255, 0):
+        scoped = scope(Plan(3, affine, mask=4, default_flags=default))
+        query = withheld_query(scoped, NOW)
+        guard = (
+            "NOT IN (SELECT device FROM withheld)"
+            if default
+            else "IN (SELECT device FROM consented)"
+        )
+        assert f"device {guard} AND x1 <> " in query.text
+        with pytest.raises(ScopeError, match="counted together"):
+            prove(
+                replace(query, text=query.text.replace(f"device {guard} AND x1", "x1")), scoped, NOW
+            )
 
 
 @pytest.mark.parametrize(
