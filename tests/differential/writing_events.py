@@ -37,6 +37,10 @@ def _extreme(writer: Writer) -> str:
     events, selection = writer.selection()
     call = f"{which}({selection})"
     known = [prop for prop in properties(events) if prop.type is not PropertyType.TIME]
+    times = [prop for prop in properties(events) if prop.type is PropertyType.TIME]
+    if times and pen.chance(15):
+        test = f"{call}.{pen.pick(times).text} {pen.pick(('within next 7d', writer.window()))}"
+        return f"{test} {writer.window()}" if pen.chance(40) else test
     if not known or pen.chance(40):
         return f"{call} {writer.window()}"
     if pen.chance(10):
