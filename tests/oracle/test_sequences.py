@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from relo_dsl.records import Record, tie_of
-from relo_dsl.terms import Absence, Ago, Compare, Not, Selection, Sequence, Step, Window
+from relo_dsl.terms import (
+    Absence,
+    Ago,
+    Compare,
+    Condition,
+    Not,
+    Selection,
+    Sequence,
+    Step,
+    Window,
+)
 from tests.oracle.build import DAY, HOUR, d, event, found, number
 
 A, B, C = (Selection((name,)) for name in "abc")
@@ -17,7 +27,7 @@ def then(*steps: Step, no: Absence | None = None) -> Sequence:
     return Sequence(steps, no)
 
 
-def holds(condition: Sequence | Not[Sequence], *records: Record) -> bool:
+def holds(condition: Condition, *records: Record) -> bool:
     return found(condition, [event("other"), *records]) == {"ana"}
 
 
