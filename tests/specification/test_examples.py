@@ -12,6 +12,7 @@ from relo_dsl.diagnostics import Severity
 from relo_dsl.engine import Engine
 from relo_dsl.engine.key import device_key
 from relo_dsl.engine.load import load_records
+from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.interpret import History, members
 from relo_dsl.records import Record, parse_record
 from relo_dsl.source import SourceFile
@@ -22,7 +23,8 @@ from relo_dsl.workspace import Workspace
 HERE = Path(__file__).parent
 CATALOG = load_catalog(HERE / "catalog.yaml")
 NOW = parse_instant("2026-06-15T12:00:00Z")
-CLIENT = 3
+#: One of its own: the engine is that of all tests.
+CLIENT = 911
 KEY = bytes(range(32))
 
 CONDITIONS = """
@@ -154,15 +156,14 @@ def _records() -> list[Record]:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    engine = Engine.embedded(tmp_path_factory.mktemp("store"))
-    engine.migrate()
+def loaded(engine: Engine) -> Engine:
+    apply_catalog(engine, CATALOG)
     load_records(engine, _records(), catalog=CATALOG, key=KEY)
     return engine
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_an_example_runs(condition: str, engine: Engine) -> None:
+def test_an_example_runs(condition: str, loaded: Engine) -> None:
     workspace = _workspace(condition)
     errors = [item for item in workspace.check() if item.severity is Severity.ERROR]
     assert not errors, errors
@@ -175,5 +176,5 @@ def test_an_example_runs(condition: str, engine: Engine) -> None:
 
     history = History.of(_records(), client=CLIENT)
     expected = members(scoped, history, NOW, key=key)
-    found = {row[0] for row in engine.query(members_query(scoped, NOW)).rows}
+    found = {row[0] for row in loaded.query(members_query(scoped, NOW)).rows}
     assert found == {device_key(KEY, CLIENT, device) for device in expected}
