@@ -98,7 +98,6 @@ CODES: dict[str, tuple[Severity, str]] = {
     "step-after-no": (Severity.ERROR, "a step behind `then no`, which must stand last"),
     "nothing-to-repeat": (Severity.ERROR, "a window with nothing before it to repeat"),
     "contradiction": (Severity.ERROR, "a condition that can never hold"),
-    "not-yet": (Severity.ERROR, "part of the language that this version cannot evaluate yet"),
     "mixed-and-or": (Severity.WARNING, "`and` and `or` mixed without parentheses"),
     "always-true": (Severity.WARNING, "a condition that always holds"),
     "empty-holdout": (Severity.WARNING, "a holdout that the sample leaves nobody for"),

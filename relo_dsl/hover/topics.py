@@ -223,14 +223,8 @@ _BY_PAGE: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
-#: Pages that are not written yet, and those that say something of it until then.
-_MEANWHILE = {
-    "held.md": "conditions.md",
-    **dict.fromkeys(("scores.md", "rfm.md", "affinity.md"), "index.md"),
-}
-
 TOPICS: dict[str, Topic] = {
-    name: Topic(form, example, _MEANWHILE.get(page, page))
+    name: Topic(form, example, page)
     for page, topics in _BY_PAGE.items()
     for name, (form, example) in topics.items()
 }

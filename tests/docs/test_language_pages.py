@@ -43,13 +43,6 @@ def test_an_example_is_right_or_wrong_as_it_says(block: Block) -> None:
         assert len(errors) == (block.title == "wrong"), (text, errors)
 
 
-def test_what_is_not_evaluated_yet_is_said_to_be_so() -> None:
-    page = (DOCS / "language" / "index.md").read_text(encoding="utf-8")
-    wrong = [block for block in blocks(page) if block.title == "wrong"]
-    for text in conditions(wrong[0].text):
-        assert {item.code for item in check(text)} == {"not-yet"}, text
-
-
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_has_a_title_and_examples(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
