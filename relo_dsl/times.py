@@ -133,14 +133,19 @@ def _shifted(day: date, unit: str, shift: int) -> date:
 
 @lru_cache(maxsize=1024)  # the records of a device are all asked about at one T
 def subtract_months(instant: int, months: int) -> int:
-    """The same UTC day and time `months` calendar months earlier, clamped to the month's end."""
+    """The same UTC day and time `months` calendar months earlier.
+
+    Where that month has no such day it is the start of the month after it, so that a later instant
+    never gives an earlier one: what has expired stays so.
+    """
     moment = from_millis(instant)
     index = moment.year * 12 + moment.month - 1 - months
     if index < 12:
         return to_millis(datetime(1, 1, 1, tzinfo=UTC))
     year, month = index // 12, index % 12 + 1
-    day = min(moment.day, calendar.monthrange(year, month)[1])
-    return to_millis(moment.replace(year=year, month=month, day=day))
+    if moment.day > calendar.monthrange(year, month)[1]:
+        return to_millis(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
+    return to_millis(moment.replace(year=year, month=month))
 
 
 _DURATION = re.compile(r"(\d+)([a-z]+)", re.ASCII)

@@ -61,30 +61,16 @@ def _offset(instant: int, zone: str) -> int:
 
 
 def expiries(time: int, months: int) -> Iterator[int]:
-    """Where `time >= subtract_months(T, months)` may change, as T goes on; or more.
-
-    A T at the end of a long month stands for the last day of a short one, so that what happened on
-    that day may expire, and come back at midnight.
-    """
+    """Where `time >= subtract_months(T, months)` ends, as T goes on; not after the year 9989."""
     moment = from_millis(time)
     index = moment.year * 12 + moment.month - 1 + months
     year, month = index // 12, index % 12 + 1
     if year > 9989:
         return
-    longest = calendar.monthrange(year, month)[1]
-    following = to_millis(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
-    since_midnight = time % UNITS["d"]
-    if moment.day < calendar.monthrange(moment.year, moment.month)[1]:
-        if moment.day <= longest:
-            yield to_millis(datetime(year, month, moment.day, tzinfo=UTC)) + since_midnight + 1
-        else:
-            yield following
-        return
-    for day in range(moment.day, longest + 1):
-        midnight = to_millis(datetime(year, month, day, tzinfo=UTC))
-        yield midnight
-        yield midnight + since_midnight + 1
-    yield following
+    if moment.day <= calendar.monthrange(year, month)[1]:
+        yield to_millis(moment.replace(year=year, month=month)) + 1
+    else:
+        yield to_millis(datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC))
 
 
 def anniversaries(day: date, zone: str, years: range) -> Iterator[int]:

@@ -132,8 +132,15 @@ def test_the_longer_retention_ends_too() -> None:
         assert found(did(), records, months=24, extended=None) == {"ana"}
 
 
-def test_month_ends_are_clamped() -> None:
-    leap = parse_instant("2028-02-29T10:00:00Z")
-    edge = parse_instant("2026-02-28T10:00:00Z")
-    assert found(did(), [event(ago=NOW - edge)], at=leap, months=24) == {"ana"}
-    assert found(did(), [event(ago=NOW - edge + 1)], at=leap, months=24) == set()
+def test_what_has_expired_stays_so_at_the_end_of_months() -> None:
+    last = parse_instant("2026-02-28T10:00:00Z")
+    for at, seen in (
+        ("2028-02-28T10:00:00.000Z", True),
+        ("2028-02-28T10:00:00.001Z", False),
+        ("2028-02-29T00:00:00Z", False),  # two years before there was no such day
+        ("2028-02-29T23:59:59.999Z", False),
+    ):
+        members = found(did(), [event(ago=NOW - last)], at=parse_instant(at), months=24)
+        assert bool(members) is seen, at
+    march = [event(ago=NOW - parse_instant("2026-03-01T00:00:00Z"))]
+    assert found(did(), march, at=parse_instant("2028-02-29T12:00:00Z"), months=24) == {"ana"}
