@@ -24,6 +24,7 @@ from relo_dsl.infer import (
     infer_catalog,
     retyped,
     taken_in,
+    with_absent,
     without_conflicts,
 )
 from relo_dsl.inputs import checked, read_records
@@ -92,9 +93,12 @@ class Prepared:
     @property
     def usable_catalog(self) -> Catalog:
         """The catalog, without what has no one type in the data."""
-        if self.inferred is None:
-            return self.workspace.catalog
-        return without_conflicts(self.inferred)
+        catalog = self.workspace.catalog
+        if self.inferred is not None:
+            catalog = without_conflicts(self.inferred)
+        if not self.request.allow_unknown:
+            return catalog
+        return with_absent(catalog, (self.workspace.bound(n).condition for n in self.names))
 
     @property
     def has_errors(self) -> bool:

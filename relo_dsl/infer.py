@@ -228,6 +228,22 @@ def retyped(inferred: Inferred, taken: Mapping[Key, PropertyType]) -> Inferred:
     return Inferred(catalog, conflicts)
 
 
+def with_absent(catalog: Catalog, conditions: Iterable[Condition]) -> Catalog:
+    """The catalog with the properties that measures name and it lacks (`--allow-unknown`).
+
+    Nothing ever had them, but a place to look for them has to be there.
+    """
+    events = dict(catalog.events)
+    for condition in conditions:
+        for owners, name, kind in _used(condition, (), "", set()):
+            for owner in owners or tuple(events)[:1]:
+                if owner != TRAITS and _find(catalog, (owner, name)) is None:
+                    known = events.get(owner, EventSpec()).properties
+                    spec = PropertySpec(type=kind)
+                    events[owner] = EventSpec(properties={**known, name: spec})
+    return catalog if events == catalog.events else catalog.model_copy(update={"events": events})
+
+
 def as_taken(record: Record, catalog: Catalog) -> Record:
     """The record without the values that are no times and no points where the catalog has such.
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from relo_dsl.catalog import PropertyType
-from relo_dsl.infer import Inferred, as_taken, conflicts_in, infer_catalog, retyped, taken_in
+from relo_dsl.catalog import Catalog, PropertyType
+from relo_dsl.infer import (
+    Inferred,
+    as_taken,
+    conflicts_in,
+    infer_catalog,
+    retyped,
+    taken_in,
+    with_absent,
+)
 from relo_dsl.records import parse_record
 from relo_dsl.terms import (
     And,
@@ -142,3 +150,10 @@ def test_values_that_are_none_of_what_is_taken_are_left_out() -> None:
         for due in ("2026-06-15", "soon")
     ]
     assert kept == [{"due": "2026-06-15"}, {}]
+
+
+def test_a_measure_of_what_nothing_has_finds_a_place_to_look() -> None:
+    absent = Measure("sum", Selection(("sale",)), Property("worth", PropertyType.NUMBER))
+    catalog = with_absent(Catalog(), [Comparison(absent, ">=", Constant(d(0)))])
+    assert catalog.events["sale"].properties["worth"].type is PropertyType.NUMBER
+    assert with_absent(catalog, [Comparison(absent, "<", Constant(d(1)))]) is catalog
