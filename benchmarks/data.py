@@ -25,35 +25,48 @@ events:
   add_to_cart:
     properties: {product_id: string, price: number}
   purchase:
-    properties: {revenue: number, product_line: string, quantity: number, coupon: string}
+    properties:
+      revenue: number
+      product_line: string
+      quantity: number
+      coupon: string
+      product_id: string
+      due: time
   visit:
-    properties: {page: string, seconds: number}
+    properties: {page: string, seconds: number, location: point}
   refund:
     properties: {revenue: number}
 traits:
   plan: {type: string, enum: [free, plus, premium]}
+  birthday: time
+scores: {churn: {}}
+zones:
+  centro: [[19.41, -99.16], [19.41, -99.11], [19.45, -99.11], [19.46, -99.14], [19.45, -99.16]]
 """
 )
 
 _EVENTS = """
 INSERT INTO {table}
 (seq, client_id, event_type, device, time, flags, carried, tie, rest,
- s_product_id, n_price, n_revenue, s_product_line, n_quantity, s_coupon, s_page, n_seconds)
+ s_product_id, n_price, n_revenue, s_product_line, n_quantity, s_coupon, s_page, n_seconds,
+ t_due, p_location)
 SELECT seq, {client}, kind, sipHash128(toUInt32(cityHash64(n, 1) % {devices})),
     fromUnixTimestamp64Milli({now} - toInt64(cityHash64(n, 2) % 31536000000), 'UTC'),
     255, 0, cityHash64(n, 3), '',
-    if(kind IN ('product_view', 'add_to_cart'), concat('SKU-', toString(r1 % 5000)), NULL),
+    if(kind NOT IN ('visit', 'refund'), concat('SKU-', toString(r4 % 5000)), NULL),
     if(kind IN ('product_view', 'add_to_cart'), toDecimal128(r2 % 2000000, 9) / 100, NULL),
     if(kind IN ('purchase', 'refund'), toDecimal128(r2 % 3000000, 9) / 100, NULL),
     if(kind = 'purchase', ['MX', 'US', 'EU', 'home', 'garden'][1 + r1 % 5], NULL),
     if(kind = 'purchase', toDecimal128(1 + r1 % 9, 9), NULL),
     if(kind = 'purchase' AND r1 % 7 = 0, concat('C', toString(r2 % 50)), NULL),
     if(kind = 'visit', concat('/p/', toString(r1 % 300)), NULL),
-    if(kind = 'visit', toDecimal128(r2 % 900, 9), NULL)
+    if(kind = 'visit', toDecimal128(r2 % 900, 9), NULL),
+    if(kind = 'purchase', fromUnixTimestamp64Milli({now} + toInt64(r4 % 5184000000), 'UTC'), NULL),
+    if(kind = 'visit', [19.2 + r4 % 1000000 / 2500000, -99.35 + r2 % 1000000 / 2500000], [])
 FROM (
     -- every thousandth event is the one before it, delivered again
     SELECT number AS seq, if(number % 1000 = 999, toUInt64(number - 1), number) AS n,
-        cityHash64(n, 4) AS r1, cityHash64(n, 5) AS r2,
+        cityHash64(n, 4) AS r1, cityHash64(n, 5) AS r2, cityHash64(n, 7) AS r4,
         multiIf(r3 < 45, 'product_view', r3 < 60, 'add_to_cart', r3 < 75, 'purchase',
                 r3 < 97, 'visit', 'refund') AS kind,
         cityHash64(n, 6) % 100 AS r3
@@ -69,12 +82,24 @@ FROM numbers({devices}) WHERE cityHash64(number, 8) % 100 < 5
 """
 _TRAITS = """
 INSERT INTO {table}
-(seq, client_id, name, device, time, tie, flags, carried, present, v_string, value)
+(seq, client_id, name, device, time, tie, flags, carried, present, v_string, v_time, value)
 SELECT {seq} + number, {client}, name, sipHash128(toUInt32(number)),
-    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(number, 9) % 31536000000), 'UTC'),
-    cityHash64(number, 11), 255, 0, name != '',
-    if(name = '', NULL, ['free', 'plus', 'premium'][1 + cityHash64(number, 12) % 3]), ''
-FROM numbers({devices}) ARRAY JOIN ['', 'plan'] AS name WHERE cityHash64(number, 13) % 2 = 0
+    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(number, 9, {again}) % 31536000000), 'UTC'),
+    cityHash64(number, 11, {again}), 255, 0, name != '',
+    if(name = 'plan', ['free', 'plus', 'premium'][1 + cityHash64(number, 12, {again}) % 3], NULL),
+    if(name = 'birthday',
+       addDays(toDateTime64('1960-01-01 00:00:00', 4, 'UTC'), cityHash64(number, 15) % 18000),
+       NULL),
+    ''
+FROM numbers({devices}) ARRAY JOIN ['', 'plan', 'birthday'] AS name
+WHERE cityHash64(number, 13) % 2 = 0 AND cityHash64(number, 14) % (1 + 2 * {again}) = 0
+"""
+_SCORES = """
+INSERT INTO {table} (seq, client_id, name, device, time, tie, flags, carried, value)
+SELECT {seq} + number, {client}, 'churn', sipHash128(toUInt32(number)),
+    fromUnixTimestamp64Milli({now} - toInt64(cityHash64(number, 20) % 2592000000), 'UTC'),
+    cityHash64(number, 21), 255, 0, toDecimal128(cityHash64(number, 22) % 1000, 9) / 1000
+FROM numbers({devices})
 """
 
 
@@ -93,9 +118,14 @@ def make_store(folder: Path, events: int, devices: int) -> Engine:
             text = _EVENTS.format(table=tables["events"], first=first, count=count, **fill)
             engine.command(text)
             staging.commit()
-        engine.command(_TRAITS.format(table=tables["traits"], seq=events, **fill))
+        for again in (0, 1):  # every third device changed its plan
+            text = _TRAITS.format(
+                table=tables["traits"], seq=events * (5 + again), again=again, **fill
+            )
+            engine.command(text)
+        engine.command(_SCORES.format(table=tables["scores"], seq=events * 7, **fill))
         engine.command(_CONSENT.format(table=tables["consent"], seq=2 * events, **fill))
         staging.commit()
-    for table in ("events", "traits", "consent"):
+    for table in ("events", "traits", "consent", "scores"):
         engine.command(f"OPTIMIZE TABLE {table} FINAL")
     return engine

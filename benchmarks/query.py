@@ -1,4 +1,4 @@
-"""`query`: ten compiled definitions against the best SQL written by hand, on the same events.
+"""`query`: compiled definitions against the best SQL written by hand, on the same events.
 
 Both run in the engine over the same tables, their results folded to one row so that only the
 queries are timed. Members are compared before anything is timed.
@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.construct_pairs import PAIRS as CONSTRUCTS
 from benchmarks.data import CATALOG, CLIENT, NOW, make_store
-from benchmarks.query_pairs import CONSENT, PAIRS, Pair
+from benchmarks.query_pairs import CONSENT, Pair
+from benchmarks.query_pairs import PAIRS as CORE
 from benchmarks.timing import alternating
 from relo_dsl.consent import scope
 from relo_dsl.engine import Engine
@@ -23,6 +25,7 @@ from relo_dsl.times import format_instant, parse_duration
 from relo_dsl.workspace import Workspace
 
 ROUNDS = 7
+PAIRS = CORE + CONSTRUCTS
 
 
 def run(
@@ -65,13 +68,14 @@ def measure(engine: Engine, events: int, devices: int, rounds: int = ROUNDS) -> 
         "at": format_instant(NOW),
         "definitions": figures,
         "ratios": ratios,
+        "limits": {pair.name: pair.limit for pair in PAIRS},
     }
 
 
 def compiled(pair: Pair) -> SqlQuery:
     """The definition's own SQL, through the whole compiler, proof included."""
     workspace = Workspace(CATALOG, client=CLIENT)
-    text = f"audience {pair.name} export meta match {pair.condition}"
+    text = f"{pair.before}\naudience {pair.name} export meta match {pair.condition}"
     workspace.add(SourceFile(f"{pair.name}.seg", text))
     return members_query(scope(workspace.plan(pair.name)), NOW)
 
@@ -80,12 +84,13 @@ def by_hand(text: str) -> SqlQuery:
     """The expert's SQL with instants and the client filled in as literals."""
 
     def literal(match: re.Match[str]) -> str:
-        instant = NOW - (parse_duration(match[1]) if match[1] else 0)
+        length = parse_duration(match[2]) if match[2] else 0
+        instant = NOW + length if match[1] == "+" else NOW - length
         text = format_instant(instant).replace("T", " ").removesuffix("Z")
         return f"toDateTime64('{text}', 3, 'UTC')"
 
     text = text.replace("{consent}", CONSENT).replace("{c}", str(CLIENT))
-    return SqlQuery(re.sub(r"\{t(?:-(\w+))?\}", literal, text))
+    return SqlQuery(re.sub(r"\{t(?:([-+])(\w+))?\}", literal, text))
 
 
 def without_consent(text: str) -> str:

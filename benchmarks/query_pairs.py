@@ -19,6 +19,10 @@ class Pair:
     name: str
     condition: str
     by_hand: str
+    #: Ours over theirs, at most.
+    limit: float = 1.1
+    #: Definitions that the condition refers to.
+    before: str = ""
 
 
 #: Devices that withdrew; of records at one instant, one that lacks the flag decides.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from relo_dsl.sql.build import call, column, compare, is_in, select, subquery
+from relo_dsl.sql.build import any_of, call, column, compare, is_in, number, select, subquery
 from relo_dsl.sql.predicates import EVENT_SOURCE, PredicateSql, is_not_null
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.terms import ALL_TIME, Affine, Compare, Has
@@ -33,12 +33,16 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
         [product()],
         [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
     )
-    others = is_in(device(), _buyers(affine, scope), negate=True)
+
+    def itself() -> exp.Expr:
+        return compare(product(), "=", scope.params.string(affine.product))
+
     return select(
         [device()],
         subquery(_bought(affine, scope, name)),
-        [is_in(product(), shared), others],
+        [any_of([is_in(product(), shared), itself()])],
         [device()],
+        [compare(call("countIf", itself()), "=", number(0))],
     )
 
 

@@ -28,6 +28,7 @@ from relo_dsl.sql.build import (
     subquery,
     union,
 )
+from relo_dsl.sql.factor import factored
 from relo_dsl.sql.held import held_query, held_test
 from relo_dsl.sql.leaves import event_types, holds_without_events, selections
 from relo_dsl.sql.predicates import holds_when_absent
@@ -76,6 +77,7 @@ class Lowering:
 
     def devices(self, condition: Condition) -> exp.Query:
         """The devices of the universe for which the condition holds, each once."""
+        condition = factored(condition)
         for reference in _used_twice(condition):
             name = f"reference_{len(self.ctes) + 1}"
             self.ctes.append(_cte(name, self._devices(reference.condition)))

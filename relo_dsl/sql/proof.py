@@ -50,7 +50,7 @@ _FUNCTIONS = frozenset(
         "quantileExactLow quantileExactLowIf quantileExactHigh quantileExactHighIf",
         "groupArray groupArrayIf arraySort arrayMap TRANSFORM arrayFill arrayReverseFill bitTest",
         "arrayPushFront arrayPushBack arrayPopFront arrayPopBack bitShiftRight",
-        "toInt64 toUInt64 toUInt128 toUInt256",
+        "toInt64 toInt256 toUInt64 toUInt128 toUInt256",
         "EXPLODE",  # arrayJoin: a row for each product
         # traits held, samples, places in a ranking
         "arrayAll arrayLast tuple STRUCT LENGTH ARRAY_LENGTH ARRAY_SIZE toUInt8 tupleElement",

@@ -137,6 +137,10 @@ class Scan:
     def _remaining(self) -> list[exp.Expr]:
         """What rows must pass for some leaf; nothing where a leaf wants every row of the scan."""
         distinct = list(dict.fromkeys(self._rows))
+        after, until = self._hull
+        whole = [r for r in distinct if (r.after, r.until, r.where) == (after, until, self._shared)]
+        if self.types and {kind for rows in whole for kind in rows.types} == set(self.types):
+            return []  # every kind of event is wanted whole
         if self._windows_cover([r for r in distinct if r.where == self._shared]):
             return []
         tests = [self._own(rows) for rows in distinct]
@@ -304,19 +308,13 @@ class Scan:
         value = EVENT_SOURCE.value(measure.property)
         if measure.kind == "avg":
             rows = _aggregate("count", value, own)
-            return call(
-                "divideDecimal",
-                _aggregate("sum", value.copy(), own),
-                # Over no values the sum is NULL, and so is the quotient, whatever divides it.
-                call("toDecimal256", call("greatest", rows, number(1)), number(0)),
-                number(9),
-            )
+            # Over no values the sum is NULL, and so is the quotient, whatever divides it.
+            return _cut(_aggregate("sum", value.copy(), own), call("greatest", rows, number(1)))
         if measure.kind == "median":
             low = call("toDecimal256", _aggregate("quantileExactLow", value, own), number(9))
             high = _aggregate("quantileExactHigh", value.copy(), own)
             both = exp.Add(this=low, expression=call("toDecimal256", high, number(9)))
-            two = call("toDecimal256", number(2), number(0))
-            return call("divideDecimal", both, two, number(9))
+            return _cut(exp.Paren(this=both), number(2))
         name = {"sum": "sum", "min": "min", "max": "max", "distinct": "uniqExact"}[measure.kind]
         total = _aggregate(name, value, own)
         return call("ifNull", total, number(0)) if measure.kind == "sum" else total
@@ -332,6 +330,20 @@ class Scan:
                 return call("toYYYYMM", day)
             case _:
                 return day
+
+
+def _cut(total: exp.Expr, divisor: exp.Expr) -> exp.Expr:
+    """The quotient by a whole number above zero, cut after 9 places.
+
+    In billionths, where division of whole numbers cuts: `divideDecimal` takes four times as long as
+    all the rest of a query.
+    """
+    billionths = exp.Mul(
+        this=call("toDecimal256", total, number(9)), expression=number(1_000_000_000)
+    )
+    quotient = call("intDiv", call("toInt256", billionths), divisor)
+    unit = call("toDecimal256", exp.Literal.string("0.000000001"), number(9))
+    return exp.Mul(this=call("toDecimal256", quotient, number(0)), expression=unit)
 
 
 def _aggregate(name: str, value: exp.Expr, own: exp.Expr | None) -> exp.Expr:

@@ -1,10 +1,10 @@
 """Sequences of events as tests of one device's rows.
 
-Two steps in any distance are a smallest and a greatest order. Anything more is an array of the rows
-that matter, sorted by (time, tie), each with one bit for every step that it could fill. Over it the
-steps follow one another: a row ends the first so many steps if it can fill the last of them and the
-latest end of those before, strictly earlier, is near enough. The latest is always the best: nothing
-that follows asks for an earlier one.
+Two steps in any distance are a smallest and a greatest order, and of three the second lies between
+such. Anything more is an array of the rows that matter, sorted by (time, tie), each with one bit
+for every step that it could fill. Over it the steps follow one another: a row ends the first so
+many steps if it can fill the last of them and the latest end of those before, strictly earlier, is
+near enough. The latest is always the best: nothing that follows asks for an earlier one.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class SequenceSql:
     def render(self) -> exp.Expr:
         """The test of a device, never NULL."""
         steps, absence = self.sequence.steps, self.sequence.absence
-        if len(steps) == 2 and steps[1].gap is None and absence is None:
-            return self._two_steps()
+        if len(steps) <= 3 and absence is None and all(step.gap is None for step in steps[1:]):
+            return self._two_steps() if len(steps) == 2 else self._three_steps()
         names = [self.params.alias() for _ in range(3)]
         arrays = (self._sorted(), self._times(column(names[0])), self._masks(column(names[0])))
         # What is used many times is named once, where it stands alone.
@@ -83,6 +83,20 @@ class SequenceSql:
         earliest = _of_rows("min", event_order(), first)
         latest = _of_rows("max", event_order(), second)
         return all_of([compare(begun, ">", number(0)), compare(earliest, "<", latest)])
+
+    def _three_steps(self) -> exp.Expr:
+        """Some second step lies after the first of the first, and before the last of the last."""
+        first, second, last = (self.own(rows) for rows in self.rows)
+        begun = call("count") if first is None else call("countIf", first)
+        between = all_of(
+            [
+                compare(column("r"), ">", _of_rows("min", event_order(), first)),
+                compare(column("r"), "<", _of_rows("max", event_order(), last)),
+            ]
+        )
+        orders = _of_rows("groupArray", event_order(), second)
+        found = call("arrayExists", _lambda(("r",), between), orders)
+        return all_of([compare(begun, ">", number(0)), found])
 
     # ---- the array of rows ---------------------------------------------------------------------
 

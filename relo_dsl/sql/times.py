@@ -8,7 +8,7 @@ consecutive, and are worked out here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlglot import exp
@@ -16,7 +16,7 @@ from sqlglot import exp
 from relo_dsl.records import MAX_TIME, MIN_TIME
 from relo_dsl.sql.build import FALSE, Parameters, all_of, call, compare, number
 from relo_dsl.terms import AnniversaryIn, InWindow, Op
-from relo_dsl.times import TimeError, from_millis, local_midnight
+from relo_dsl.times import TimeError, from_millis, local_midnight, to_millis
 
 _KIND = "DateTime64(4, 'UTC')"
 _DAY = timedelta(days=1)
@@ -42,7 +42,23 @@ def in_window(test: InWindow, value: Value, params: Parameters, now: int) -> exp
         days.append(compare(value(), "<=", _date(last, params)))
     if not instants:
         return exp.Not(this=exp.Is(this=value(), expression=exp.Null()))
-    return call("if", _is_instant(value()), all_of(instants), all_of(days))
+    exact = call("if", _is_instant(value()), all_of(instants), all_of(days))
+    # Most values fail one of these, and need not be told apart.
+    return all_of([*_hull(after, until, test.zone, value, params), exact])
+
+
+def _hull(
+    after: int | None, until: int | None, zone: str, value: Value, params: Parameters
+) -> list[exp.Expr]:
+    """Ends that no instant and no date in the window lies outside of."""
+    ends: list[exp.Expr] = []
+    if after is not None and after >= MIN_TIME:
+        first = to_millis(datetime.combine(_first_day_after(after, zone), time(), UTC))
+        ends.append(compare(value(), ">", _instant(max(MIN_TIME, min(after, first - 1)), params)))
+    if until is not None and until < MAX_TIME:
+        last = to_millis(datetime.combine(_first_day_after(until, zone) - _DAY, time(), UTC))
+        ends.append(compare(value(), "<=", _instant(min(MAX_TIME, max(until, last + 1)), params)))
+    return ends
 
 
 def anniversary_in(

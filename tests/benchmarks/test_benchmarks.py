@@ -17,7 +17,6 @@ from benchmarks import query, storage
 from benchmarks.__main__ import main, together
 from benchmarks.data import CATALOG, make_store
 from benchmarks.definitions import SHARED_COUNT, definitions
-from benchmarks.query_pairs import PAIRS
 from relo_dsl.catalog import load_catalog
 from relo_dsl.records import Record, check_types, decode_line, parse_record
 from relo_server.demo.data import data_folder
@@ -67,7 +66,7 @@ def test_the_definitions_differ_and_have_no_mistakes() -> None:
 
 def test_query_compares_every_pair(tmp_path: Path) -> None:
     figures = query.run(tmp_path, events=2_000, devices=100, rounds=1)
-    assert set(cast(dict[str, float], figures["ratios"])) == {pair.name for pair in PAIRS}
+    assert set(cast(dict[str, float], figures["ratios"])) == {pair.name for pair in query.PAIRS}
 
 
 def test_storage_reports_every_part(tmp_path: Path, data: Path) -> None:
