@@ -74,8 +74,7 @@ _RULES = {
     "opt-out": "consent_default: opt-out\n",
     "opt-in": "consent_default: opt-in\n",
     "kept 2 to 5 months": (
-        "retention: {months: 2, extended_months: 5}\n"
-        "affinity: {event: purchase, product: code}\n"
+        "retention: {months: 2, extended_months: 5}\naffinity: {event: purchase, product: code}\n"
     ),
     "kept 1 month, opt-in": "consent_default: opt-in\nretention: {months: 1, extended_months: 1}\n",
     "kept 3 to 4 months, opt-in": (
