@@ -121,7 +121,8 @@ def test_the_command_prints_one_object() -> None:
 def test_the_command_prints_tables() -> None:
     done = CliRunner().invoke(main, ["compile", "--definitions", "10"])
     assert done.exit_code == 0, done.output
-    assert "at most 2.5" in done.stdout
+    assert "at most" in done.stdout
+    assert "2.5" in done.stdout
     assert "compile …" in done.stderr
 
 
