@@ -31,34 +31,30 @@ def in_window(test: InWindow, value: Value, params: Parameters, now: int) -> exp
     after, until = test.window.ends(now)
     if (after is not None and after >= MAX_TIME) or (until is not None and until < MIN_TIME):
         return FALSE.copy()
-    instants: list[exp.Expr] = []
-    days: list[exp.Expr] = []
-    if after is not None and after >= MIN_TIME:
-        instants.append(compare(value(), ">", _instant(after, params)))
-        days.append(compare(value(), ">=", _date(_first_day_after(after, test.zone), params)))
-    if until is not None and until < MAX_TIME:
-        last = _first_day_after(until, test.zone) - _DAY
-        instants.append(compare(value(), "<=", _instant(until, params)))
-        days.append(compare(value(), "<=", _date(last, params)))
-    if not instants:
-        return exp.Not(this=exp.Is(this=value(), expression=exp.Null()))
-    exact = call("if", _is_instant(value()), all_of(instants), all_of(days))
-    # Most values fail one of these, and need not be told apart.
-    return all_of([*_hull(after, until, test.zone, value, params), exact])
-
-
-def _hull(
-    after: int | None, until: int | None, zone: str, value: Value, params: Parameters
-) -> list[exp.Expr]:
-    """Ends that no instant and no date in the window lies outside of."""
     ends: list[exp.Expr] = []
     if after is not None and after >= MIN_TIME:
-        first = to_millis(datetime.combine(_first_day_after(after, zone), time(), UTC))
-        ends.append(compare(value(), ">", _instant(max(MIN_TIME, min(after, first - 1)), params)))
+        ends.append(_end(">", after, _first_day_after(after, test.zone), value, params))
     if until is not None and until < MAX_TIME:
-        last = to_millis(datetime.combine(_first_day_after(until, zone) - _DAY, time(), UTC))
-        ends.append(compare(value(), "<=", _instant(min(MAX_TIME, max(until, last + 1)), params)))
-    return ends
+        ends.append(_end("<=", until, _first_day_after(until, test.zone), value, params))
+    return all_of(ends) if ends else exp.Not(this=exp.Is(this=value(), expression=exp.Null()))
+
+
+def _end(op: Op, instant: int, day: date, value: Value, params: Parameters) -> exp.Expr:
+    """One end of a window: for instants it is `instant`, for dates it lies right before `day`.
+
+    As they are stored, both are often found by the same comparison. Where they are not, because
+    the clocks of the zone are apart from those of UTC, they have to be told apart.
+    """
+    simple = compare(value(), op, _instant(instant, params))
+    if _midnight(day - _DAY) < instant <= _midnight(day):
+        return simple
+    dates = compare(value(), op, _date(day - _DAY, params))
+    return call("if", _is_instant(value()), simple, dates)
+
+
+def _midnight(day: date) -> int:
+    """The instant, in UTC, as which a date is stored; the date itself comes a moment later."""
+    return to_millis(datetime.combine(day, time(), UTC))
 
 
 def anniversary_in(
