@@ -61,8 +61,10 @@ SELECT seq, {client}, kind, sipHash128(toUInt32(cityHash64(n, 1) % {devices})),
     if(kind = 'purchase' AND r1 % 7 = 0, concat('C', toString(r2 % 50)), NULL),
     if(kind = 'visit', concat('/p/', toString(r1 % 300)), NULL),
     if(kind = 'visit', toDecimal128(r2 % 900, 9), NULL),
-    if(kind = 'purchase', fromUnixTimestamp64Milli({now} + toInt64(r4 % 5184000000), 'UTC'), NULL),
-    if(kind = 'visit', [19.2 + r4 % 1000000 / 2500000, -99.35 + r2 % 1000000 / 2500000], [])
+    if({rich} AND kind = 'purchase',
+       fromUnixTimestamp64Milli({now} + toInt64(r4 % 5184000000), 'UTC'), NULL),
+    if({rich} AND kind = 'visit',
+       [19.2 + r4 % 1000000 / 2500000, -99.35 + r2 % 1000000 / 2500000], [])
 FROM (
     -- every thousandth event is the one before it, delivered again
     SELECT number AS seq, if(number % 1000 = 999, toUInt64(number - 1), number) AS n,
@@ -103,8 +105,11 @@ FROM numbers({devices})
 """
 
 
-def make_store(folder: Path, events: int, devices: int) -> Engine:
-    """An engine over generated data in `folder`; what is there already is used again."""
+def make_store(folder: Path, events: int, devices: int, *, plain: bool = False) -> Engine:
+    """An engine over generated data in `folder`; what is there already is used again.
+
+    `plain` events have neither points nor times among their properties.
+    """
     engine = Engine.embedded(folder)
     engine.migrate()
     stored = engine.rows("SELECT count() FROM events")[0][0]
@@ -115,7 +120,9 @@ def make_store(folder: Path, events: int, devices: int) -> Engine:
         tables = staging.tables
         for first in range(0, events, BATCH):
             count = min(BATCH, events - first)
-            text = _EVENTS.format(table=tables["events"], first=first, count=count, **fill)
+            text = _EVENTS.format(
+                table=tables["events"], first=first, count=count, rich=int(not plain), **fill
+            )
             engine.command(text)
             staging.commit()
         for again in (0, 1):  # every third device changed its plan

@@ -59,7 +59,7 @@ def run(
     `data` is a folder with other files of the demo's shape.
     """
     demo = demo_figures(folder / "storage-demo", data)
-    engine = make_store(folder / f"storage-{events}-{devices}", events, devices)
+    engine = make_store(folder / f"storage-{events}-{devices}", events, devices, plain=True)
     try:
         raw = engine.rows(f"SELECT sum(length({GENERATED_LINE})) FROM events")[0][0]
         generated = figures(engine, int(raw))
