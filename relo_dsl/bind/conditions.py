@@ -105,7 +105,7 @@ class ConditionBinder:
         if is_extreme(expr):
             return bind_extreme(self, expr)
         if self.is_measured(expr):
-            return self._measured(expr, ALL_TIME)
+            return self.measured(expr, ALL_TIME)
         if self._is_of_device(expr):
             return self._of_device(expr)
         if self.selections.is_selection(expr):
@@ -234,7 +234,7 @@ class ConditionBinder:
             return self._window_misplaced(expr.window)
         window = self.window(expr.window)
         if self.is_measured(operand):
-            return self._measured(operand, window, expr.window)
+            return self.measured(operand, window, expr.window)
         if self._is_of_device(operand):
             return self._window_misplaced(expr.window)
         if self.selections.is_selection(operand):
@@ -381,9 +381,15 @@ class ConditionBinder:
                 return isinstance(self.let(expr), Measure | Arithmetic)
         return False
 
-    def _measured(
-        self, expr: nodes.Expr, window: Window, written: nodes.Window | None = None
+    def measured(
+        self,
+        expr: nodes.Expr,
+        window: Window,
+        written: nodes.Window | None = None,
+        *,
+        alone: bool = True,
     ) -> Condition:
+        """A comparison of measures; not `alone` where only a comparison can stand."""
         taken, before = Taken(), len(self.found.items)
         binder = QuantityBinder(self, window, taken)
         match expr:
@@ -399,7 +405,8 @@ class ConditionBinder:
             return self._window_misplaced(written)
         if len(self.found.items) == before:  # else it may hold a zero that nobody wrote
             check_condition(result, expr.span, self.found)
-        self._hint_count(expr)
+        if alone:
+            self._hint_count(expr)
         return result
 
     def _hint_count(self, expr: nodes.Expr) -> None:

@@ -46,7 +46,7 @@ def bind_regularity(binder: ConditionBinder, expr: nodes.Regularity) -> Conditio
             help="such as `count(purchase) >= 1 in 2 of last 3 periods of 7d`",
         )
         return _BROKEN
-    condition = binder.condition(operand)
+    condition = binder.measured(operand, ALL_TIME, alone=False)
     if any(measure.window != ALL_TIME for q in _sides(condition) for measure in measures_of(q)):
         return _window_inside(binder, operand)
     if not _sound(binder, expr):

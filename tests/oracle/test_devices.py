@@ -270,3 +270,10 @@ def test_rfm_needs_purchases() -> None:
     (found,) = workspace.check()
     assert found.code == "unknown-event"
     assert "rfm: {event: …}" in (found.help or "")
+
+
+def test_nothing_is_hinted_where_only_a_comparison_can_stand() -> None:
+    workspace = Workspace(CATALOG, client=CLIENT)
+    text = "audience a match count(visit) >= 1 in 10 of last 12 periods of 7d"
+    workspace.add(SourceFile("a.seg", text))
+    assert workspace.check() == []
