@@ -88,6 +88,10 @@ def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
             _prove_table(node, named, facts)
         if isinstance(node, exp.Select):
             _prove_pool(node, plan)
+            _prove_places(node, plan)
+    for cte in tree.ctes:
+        if cte.alias == "passing" and not _all_consent(cte.this, _consent_tests(plan)[0]):
+            raise ScopeError("`passing` is not asked for the consent in force")
     _prove_consent(tree, plan)
 
 
@@ -266,6 +270,33 @@ def _prove_pool(select: exp.Select, plan: ScopedPlan) -> None:
     kept, _ = _consent_tests(plan)
     if not any(part == _parsed(kept) for part in _conjuncts(select)):
         raise ScopeError("devices are counted together without the consent in force")
+
+
+def _prove_places(select: exp.Select, plan: ScopedPlan) -> None:
+    """Places in a ranking are given to those who consent alone: others would take some of them."""
+    kept, _ = _consent_tests(plan)
+    numbered = any(item.find(exp.Window) for item in select.expressions)
+    if (numbered or select.args.get("limit")) and not _all_consent(select, kept):
+        raise ScopeError("devices are ranked together without the consent in force")
+
+
+def _all_consent(query: exp.Expr, kept: str) -> bool:
+    """Whether every device of a query consents: by a test of its own, or by where it is from."""
+    match query:
+        case exp.Subquery():
+            return _all_consent(query.this, kept)
+        case exp.Union():
+            return _all_consent(query.left, kept) and _all_consent(query.right, kept)
+        case exp.Table():
+            return query.name == "passing"
+        case exp.Select():
+            tests = (_parsed(kept), _parsed("device IN (SELECT device FROM passing)"))
+            if any(part in tests for part in _conjuncts(query)):
+                return True
+            source = query.args.get("from_")
+            return source is not None and _all_consent(source.this, kept)
+        case _:
+            return False
 
 
 def _consent_tests(plan: ScopedPlan) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -21,8 +22,10 @@ from relo_dsl.terms import (
     Condition,
     Did,
     InList,
+    Measure,
     Not,
     Property,
+    Ranking,
     Selection,
     Window,
 )
@@ -143,6 +146,22 @@ def test_what_others_bought_is_told_of_those_who_consent() -> None:
             prove(
                 replace(query, text=query.text.replace(f"device {guard} AND x1", "x1")), scoped, NOW
             )
+
+
+@pytest.mark.parametrize("share", [False, True])
+@pytest.mark.parametrize("default", [255, 0])
+def test_places_are_given_to_those_who_consent(default: int, share: bool) -> None:
+    bought = Selection(("purchase",))
+    keep = Ranking("top", Decimal(3), share, Measure("count", bought, None, Window()))
+    consent = r"device (NOT )?IN \(\s*SELECT\s+device\s+FROM\s+(withheld|consented)\s*\)"
+    for condition in (Did(bought), Not(Did(bought)), _CONDITION):
+        scoped = scope(Plan(3, condition, mask=4, default_flags=default, keep=keep))
+        query = members_query(scoped, NOW)
+        prove(query, scoped, NOW)
+        inner = next(re.finditer(consent, query.text))
+        text = query.text[: inner.start()] + "1" + query.text[inner.end() :]
+        with pytest.raises(ScopeError, match=r"ranked together|`passing` is not asked"):
+            prove(replace(query, text=text), scoped, NOW)
 
 
 @pytest.mark.parametrize(
