@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from relo_dsl.numbers import PLACES
 from relo_dsl.sql.build import (
     Parameters,
     call,
@@ -25,7 +26,16 @@ from relo_dsl.sql.build import (
 from relo_dsl.sql.leaves import EventTypes, event_types, holds_without_events, value_without_events
 from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
-from relo_dsl.terms import And, Comparison, Condition, Constant, Ranking, Shares
+from relo_dsl.terms import (
+    And,
+    Arithmetic,
+    Comparison,
+    Condition,
+    Constant,
+    Quantity,
+    Ranking,
+    Shares,
+)
 
 #: The name of the devices that consent and pass, where they are asked for more than once.
 PASSING = "passing"
@@ -72,7 +82,7 @@ def _values(
         return found
 
     def wide(value: exp.Expr) -> exp.Expr:
-        return exp.alias_(call("toDecimal256", value, number(9)), name)
+        return exp.alias_(call("toDecimal256", value, number(_places(keep.by))), name)
 
     valued = select([device(), wide(column(inner))], subquery(found))
     rows = Scan(scope, everything, types, keep.by).query([], once=False)
@@ -82,6 +92,17 @@ def _values(
         [is_in(device(), rows, negate=True)],
     )
     return union([valued, others], distinct=False)
+
+
+def _places(quantity: Quantity) -> int:
+    """How many places after the point a value can have: a product is exact."""
+    match quantity:
+        case Arithmetic("*", left, right):
+            return _places(left) + _places(right)
+        case Arithmetic("+" | "-", left, right):
+            return max(_places(left), _places(right))
+        case _:
+            return PLACES
 
 
 def _placed(keep: Ranking, values: exp.Query, name: str, params: Parameters) -> exp.Query:

@@ -104,6 +104,25 @@ def test_examples(engine: Engine) -> None:
     assert found == []
 
 
+def test_rankings_by_tiny_products(engine: Engine) -> None:
+    lines = tuple(
+        f'{{"t":"purchase","did":"{did}","ts":{_NOW},"cid":0,"eid":"{did}","props":'
+        f'{{"revenue":0.1,"total":{place}e-9}}}}'
+        for place, did in enumerate("fbdaec", 1)
+    )
+    by = "sum(purchase.revenue) * sum(purchase.total)"
+    cases = [
+        Case(f"audience main\n  match {text} keep {keep} by {by}", "opt-out", lines, 6, (), (_NOW,))
+        for text in ("purchase", "not login", "purchase and no view")
+        for keep in ("top 2", "bottom 2", "top 50%")
+    ]
+    with everything_kept(engine):
+        found = [
+            (m.case.text, m.what, m.expected, m.found) for m in compare(engine, cases, Tally())
+        ]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [

@@ -154,7 +154,8 @@ def test_places_are_given_to_those_who_consent(default: int, share: bool) -> Non
     bought = Selection(("purchase",))
     keep = Ranking("top", Decimal(3), share, Measure("count", bought, None, Window()))
     consent = r"device (NOT )?IN \(\s*SELECT\s+device\s+FROM\s+(withheld|consented)\s*\)"
-    for condition in (Did(bought), Not(Did(bought)), _CONDITION):
+    conditions: tuple[Condition, ...] = (Did(bought), Not(Did(bought)), _CONDITION)
+    for condition in conditions:
         scoped = scope(Plan(3, condition, mask=4, default_flags=default, keep=keep))
         query = members_query(scoped, NOW)
         prove(query, scoped, NOW)
