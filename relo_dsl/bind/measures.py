@@ -10,6 +10,7 @@ from relo_dsl.bind.extremes import is_extreme_call
 from relo_dsl.bind.shapes import is_time_test, split_property
 from relo_dsl.catalog import PropertyType
 from relo_dsl.diagnostics import did_you_mean
+from relo_dsl.numbers import PLACES
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import (
     ALL_TIME,
@@ -34,19 +35,46 @@ Counted = Literal["count", "days", "weeks", "months"]
 #: Measures of events, and measures of a property of theirs.
 _COUNTED = ("count", "days", "weeks", "months")
 _MEASURES = (*_COUNTED, "sum", "avg", "min", "max", "median", "distinct")
-#: With 9 places each, the product of more would leave too few digits before the point.
-_MAX_FACTORS = 4
+#: What the engine's widest numbers hold, places after the point included. It never says that a
+#: product has outgrown them.
+_ROOM = 76
+#: Digits before the point: what sums of one device are taken to stay below, and counts; anything
+#: else is between numbers that came in.
+_DIGITS = {"sum": 16, "count": 10, "distinct": 10, "days": 10, "weeks": 10, "months": 10}
+_DIGITS_OF_VALUES = 15
 
 
-def _factors(quantity: Quantity) -> int:
-    """How many numbers are multiplied at most, one with another, in a quantity."""
+def _places(quantity: Quantity) -> int:
+    """How many places after the point a quantity is worked out with."""
     match quantity:
         case Arithmetic("*", left, right):
-            return _factors(left) + _factors(right)
+            return _places(left) + _places(right)
         case Arithmetic("+" | "-", left, right):
-            return max(_factors(left), _factors(right))
+            return max(_places(left), _places(right))
         case _:
-            return 1
+            return PLACES
+
+
+def _digits(quantity: Quantity) -> int:
+    """How many digits before the point it can have."""
+    match quantity:
+        case Constant(value):
+            return max(0, value.adjusted() + 1)
+        case Measure(kind):
+            return _DIGITS.get(kind, _DIGITS_OF_VALUES)
+        case Arithmetic("*", left, right):
+            return _digits(left) + _digits(right)
+        case Arithmetic("/", left, Constant(value)):
+            return max(0, _digits(left) - value.adjusted()) if value else 0
+        case Arithmetic("/", left, right):
+            # Nothing but zero is smaller than one in the last place.
+            return _digits(left) + _places(right)
+        case Arithmetic(_, left, right):
+            return max(_digits(left), _digits(right)) + 1
+
+
+def _fits(quantity: Arithmetic) -> bool:
+    return _digits(quantity) + _places(quantity) <= _ROOM
 
 
 @dataclass
@@ -76,13 +104,15 @@ class QuantityBinder:
                 return Arithmetic("-", Constant(Decimal(0)), self.quantity(operand))
             case nodes.Arithmetic(op, left, right):
                 result = Arithmetic(op, self.quantity(left), self.quantity(right))
-                if _factors(result) > _MAX_FACTORS:
+                if not _fits(result):
                     found.report(
                         "number-out-of-range",
                         expr.span,
-                        f"this multiplies more than {_MAX_FACTORS} numbers: "
-                        "the product could not be kept exactly",
+                        "this multiplies or divides too many numbers: "
+                        "what comes out could not be kept exactly",
+                        help="compare fewer at a time, or with smaller constants",
                     )
+                    return Constant(Decimal(0))
                 return result
             case nodes.Paren(operand):
                 return self.quantity(operand)

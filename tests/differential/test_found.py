@@ -43,7 +43,7 @@ _CONDITIONS = (
     "sum(purchase.revenue) * sum(purchase.revenue) > 0",
     "sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue) > 0",
     f"sum(purchase.total) * {_BIG} * {_BIG} > 0",
-    "sum(purchase.total) * sum(purchase.total) * sum(purchase.total) * sum(purchase.total) > 0",
+    "avg(purchase.total) * avg(purchase.total) * avg(purchase.total) > 0",
     "sum(purchase.revenue) / 0.000000001 / 0.000000001 / 0.000000001 > 0",
     "sum(purchase.revenue) * sum(purchase.revenue) / sum(purchase.revenue) = sum(purchase.revenue)",
     "1 / (sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue)) = 0",
@@ -131,6 +131,9 @@ def test_rankings_by_tiny_products(engine: Engine) -> None:
         ("match purchase from 2026-03-29 to 9999-12-31", "date"),
         ("match purchase within 1201 calendar months", "duration"),
         ("match " + " * ".join(["count(purchase)"] * 5) + " > 1", "number-out-of-range"),
+        ("match " + " * ".join(["sum(purchase.total)"] * 4) + " > 1", "number-out-of-range"),
+        (f"match sum(purchase.total) * {_BIG} * {_BIG} * {_BIG} > 1", "number-out-of-range"),
+        ("match avg(purchase.total)" + " / 0.000000001" * 7 + " > 1", "number-out-of-range"),
     ],
 )
 def test_mistakes_that_crashed(text: str, code: str) -> None:
