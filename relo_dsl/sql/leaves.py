@@ -7,7 +7,7 @@ from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relo_dsl.numbers import divide
+from relo_dsl.numbers import EXACT, divide
 from relo_dsl.terms import (
     NEVER_MISSING,
     And,
@@ -218,11 +218,11 @@ def value_without_events(quantity: Quantity) -> Decimal | None:
                 return None
             match op:
                 case "+":
-                    return a + b
+                    return EXACT.add(a, b)
                 case "-":
-                    return a - b
+                    return EXACT.subtract(a, b)
                 case "*":
-                    return a * b
+                    return EXACT.multiply(a, b)
                 case "/":
                     return divide(a, b)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from relo_dsl.numbers import PLACES
+from relo_dsl.numbers import PLACES, plain
 from relo_dsl.sql.build import (
     Parameters,
     call,
@@ -86,8 +86,10 @@ def _values(
 
     valued = select([device(), wide(column(inner))], subquery(found))
     rows = Scan(scope, everything, types, keep.by).query([], once=False)
+    # Sums and products of constants can be wider than what comes in.
+    constant = scope.params.add(plain(without), f"Decimal(76, {_places(keep.by)})")
     others = select(
-        [device(), wide(scope.params.number(without))],
+        [device(), wide(constant)],
         subquery(passing()),
         [is_in(device(), rows, negate=True)],
     )

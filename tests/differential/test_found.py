@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,8 @@ _CONDITIONS = (
     "avg(purchase.total) * avg(purchase.total) * avg(purchase.total) > 0",
     "sum(purchase.revenue) / 0.000000001 / 0.000000001 / 0.000000001 > 0",
     "sum(purchase.revenue) * sum(purchase.revenue) / sum(purchase.revenue) = sum(purchase.revenue)",
+    f"count(login) + {_BIG} * {_BIG} - {_BIG} * {_BIG} = 0",
+    f"count(login) + {_BIG} * {_BIG} + 1 > {_BIG} * {_BIG}",
     "1 / (sum(purchase.revenue) * sum(purchase.revenue) * sum(purchase.revenue)) = 0",
     f"avg(purchase.revenue) = {_BIG}",
     "-1 / 3 * count(purchase) < -1.9",
@@ -115,6 +118,15 @@ def test_rankings_by_tiny_products(engine: Engine) -> None:
         Case(f"audience main\n  match {text} keep {keep} by {by}", "opt-out", lines, 6, (), (_NOW,))
         for text in ("purchase", "not login", "purchase and no view")
         for keep in ("top 2", "bottom 2", "top 50%")
+    ]
+    cases += [
+        replace(cases[0], text=f"audience main\n  match purchase keep top 3 by {by}\n")
+        for by in (
+            f"count(login) + {_BIG} * {_BIG}",
+            f"count(login) - {_BIG} * {_BIG} * 2",
+            "0.1 * 0.000000001 + count(login)",
+            f"count(view) - count(login) * 1 + {_BIG} * {_BIG} * (count(purchase) - 1) + 1",
+        )
     ]
     with everything_kept(engine):
         found = [
