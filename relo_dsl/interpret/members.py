@@ -105,8 +105,9 @@ def ranked(
     """The devices that have a place in the ranking, the best first."""
     values = {name: quantity(keep.by, seen, at) for name, seen in passing.items()}
     valued = {name: value for name, value in values.items() if value is not None}
-    sign = -1 if keep.which == "top" else 1
-    order = sorted(valued, key=lambda name: (sign * valued[name], key(name).encode()))
+    if keep.which == "top":
+        valued = {name: value.copy_negate() for name, value in valued.items()}  # `-` would round
+    order = sorted(valued, key=lambda name: (valued[name], key(name).encode()))
     places = ceil(len(order) * Fraction(keep.amount) / 100) if keep.share else int(keep.amount)
     return order[:places]
 
