@@ -209,7 +209,7 @@ class Workspace:
 
     @property
     def has_errors(self) -> bool:
-        return any(item.severity is Severity.ERROR for found in self._found for item in found.items)
+        return any(_has_errors(found.items) for found in self._found)
 
     # ---- references ----------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Workspace:
         audiences = []
         for name in self.names:
             entry = self._entries[name]
-            if entry.found.has_errors or entry.node.kind != "audience":
+            if entry.node.kind != "audience" or entry.broken or _has_errors(self.errors_of([name])):
                 continue
             bound = self.bound(name)
             item = Reviewed(entry.node, bound, self.plan(name), self.catalog, entry.found)
@@ -282,6 +282,10 @@ class Workspace:
             check_size(item)
             audiences.append(item)
         check_overlaps(audiences)
+
+
+def _has_errors(items: Iterable[Diagnostic]) -> bool:
+    return any(item.severity is Severity.ERROR for item in items)
 
 
 def _lets_of(file: nodes.File) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
+from relo_dsl.analysis.chains import has_error
 from relo_dsl.bind.affinity import bind_affinity
 from relo_dsl.bind.checks import Chain, check_chains, check_condition, check_windows
 from relo_dsl.bind.extremes import bind_extreme, is_extreme
@@ -32,6 +33,7 @@ from relo_dsl.diagnostics import Diagnostics, did_you_mean
 from relo_dsl.plan import normalise
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
+from relo_dsl.syntax.writing import AT_OPERAND, write_name
 from relo_dsl.terms import (
     ALL_TIME,
     Always,
@@ -176,13 +178,18 @@ class ConditionBinder:
         text = self.found.source.slice(operand.span)
         window = text.removeprefix("not").strip()
         events = " | ".join(selection.events) or "any event"
-        events = f"({events})" if len(selection.events) > 1 else events
+        named = [
+            write_name(nodes.Name(name, subject.span), AT_OPERAND) for name in selection.events
+        ]
+        all_of_them = " | ".join(named) or "any event"
+        if len(named) > 1:
+            events, all_of_them = f"({events})", f"({all_of_them})"
         self.found.report(
             "repeated-selection",
             operand.span,
             f"this repeats `{self.found.source.slice(subject.span)}`: "
             f"another `{events}` in that time does not count against it",
-            help=f"`no {events} {window}` rules out every one",
+            help=f"`no {all_of_them} {window}` rules out every one",
             replacement=f"no {events} {window}",
         )
 
@@ -401,7 +408,7 @@ class ConditionBinder:
                 result = binder.in_range(operand, low, high, negated)
             case _:
                 return self._no_condition(expr)
-        if written is not None and not taken.window and not self.found.has_errors:
+        if written is not None and not taken.window and not self.is_wrong(expr.span):
             return self._window_misplaced(written)
         if len(self.found.items) == before:  # else it may hold a zero that nobody wrote
             check_condition(result, expr.span, self.found)
@@ -479,6 +486,11 @@ class ConditionBinder:
             return None
         value = self.let(path)
         return value.value if isinstance(value, Constant) else None
+
+    def is_wrong(self, span: Span) -> bool:
+        """Whether there is an error in what stands there, or in a let: it means nothing certain."""
+        lets = (self.lets.node(name).span for name in self.lets.names())
+        return any(has_error(self.found, where) for where in (span, *lets))
 
     def check_lets(self) -> None:
         """Binds every let of the definition, so that mistakes in unused ones show too."""

@@ -92,10 +92,11 @@ class HeaderBinder:
                 self._wrong(header, f"a client is a number up to {_MAX_CLIENT}")
             return min(number or 0, _MAX_CLIENT)
         if self.default_client is None:
+            who = f"`{definition.name.text}`" if definition.name.text else f"the {definition.kind}"
             self.found.report(
                 "missing-client",
                 definition.name.span,
-                f"`{definition.name.text}` names no client, and none is configured",
+                f"{who} names no client, and none is configured",
                 help="add a line such as `client 3`, or set `client` in relo.toml",
             )
         return self.default_client or 0

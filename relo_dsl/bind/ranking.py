@@ -27,7 +27,7 @@ class RankingBinder:
             return None
         by = QuantityBinder(self.conditions, ALL_TIME, Taken()).quantity(keep.by)
         if not measures_of(by):
-            if not self.found.has_errors:
+            if not self.conditions.is_wrong(keep.by.span):
                 self.found.report(
                     "expected-number",
                     keep.by.span,

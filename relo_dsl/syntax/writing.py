@@ -14,7 +14,7 @@ from relo_dsl.syntax.nodes import Expr, Name, String, Window
 from relo_dsl.syntax.tables import JOINING, STATEMENTS
 
 #: Words that would be read as something else than a name, by the place they stand at.
-_AT_OPERAND = frozenset(JOINING) | {
+AT_OPERAND = frozenset(JOINING) | {
     *("not", "no", "in", "any", "true", "false", "affine", "within", "between", "before", "since"),
     *("from", "on", "today", "yesterday", "missing", "all"),
 }
@@ -197,7 +197,7 @@ def _write_primary(expr: Expr) -> str:
         case nodes.Selection(base, where, rest):
             return f"{write_base(base)}[{write(where)}]{write_rest(rest)}"
         case nodes.Call(function, argument, rest):
-            return f"{write_name(function, _AT_OPERAND)}({write(argument)}){write_rest(rest)}"
+            return f"{write_name(function, AT_OPERAND)}({write(argument)}){write_rest(rest)}"
         case nodes.InReference(kind, name):
             return f"in {kind} {write_name(name)}"
         case nodes.Affine(product, at_least):
@@ -209,14 +209,14 @@ def _write_primary(expr: Expr) -> str:
 
 def write_function(call: nodes.Call) -> str:
     """The name of a call's function."""
-    return write_name(call.function, _AT_OPERAND)
+    return write_name(call.function, AT_OPERAND)
 
 
 def write_base(base: nodes.Path | nodes.Alternatives | nodes.AnyOf) -> str:
     """What stands before brackets."""
     match base:
         case nodes.Path(names):
-            return write_name(names[0], _AT_OPERAND) + write_rest(names[1:])
+            return write_name(names[0], AT_OPERAND) + write_rest(names[1:])
         case nodes.Alternatives(paths, rest):
             return f"({' | '.join(write_base(path) for path in paths)}){write_rest(rest)}"
         case nodes.AnyOf(path):

@@ -6,6 +6,7 @@ import pytest
 
 from relo_dsl.diagnostics import Diagnostic
 from tests.analysis.test_findings import findings
+from tests.docs.examples import check
 
 
 def only(text: str, code: str) -> list[str]:
@@ -152,3 +153,39 @@ def test_under_another_mask_nothing_follows() -> None:
 )
 def test_the_same_in_other_words(one: str, other: str) -> None:
     assert only(_pair(one, other), "same-meaning") == ["other"]
+
+
+# ---- beside mistakes elsewhere in the file -----------------------------------------------------
+
+
+def test_a_mistake_elsewhere_hides_nothing() -> None:
+    found = findings(
+        "audience wrong match purchas\n"
+        "audience a refresh realtime match purchase keep top 3 by count(purchase)\n"
+        "audience b match count(purchase within 30d) > 2 within 90d\n"
+        "audience c match purchase keep top 3 by 5\n"
+        "audience d match refund within 7d\n"
+        "audience e match refund within 168h\n"
+    )
+    assert sorted(item.code for item in found) == [
+        "expected-number",
+        "realtime-batch",
+        "same-meaning",
+        "unknown-event",
+        "window-not-allowed",
+    ]
+
+
+def test_what_refers_to_a_mistake_is_not_reviewed() -> None:
+    found = findings(
+        "segment wrong match purchas\n"
+        "audience a refresh realtime match in segment wrong keep top 3 by count(purchase)\n"
+    )
+    assert [item.code for item in found] == ["unknown-event"]
+
+
+def test_a_hint_writes_names_so_that_they_can_be_read() -> None:
+    found = check(
+        "audience a match `Order Completed`.`Total Paid` > 1 within 30d and not within 3d"
+    )
+    assert [item.help for item in found] == ["`no `Order Completed` within 3d` rules out every one"]
