@@ -211,9 +211,12 @@ def _chosen(in_file: list[str], request: Request, broken: bool) -> tuple[str, ..
 def _diagnostics(
     workspace: Workspace, names: Iterable[str], source: SourceFile
 ) -> list[Diagnostic]:
+    names = tuple(names)
+    # Of a file that is broken throughout there may be no definition to ask about.
+    found = workspace.errors_of(names) if names else workspace.check()
     return [
         item
-        for item in workspace.errors_of(names)
+        for item in found
         # A file of the folder that was only looked into may well define a name of this one too.
         if item.source == source or item.code != "duplicate-definition"
     ]

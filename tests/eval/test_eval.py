@@ -147,6 +147,13 @@ def test_only_what_was_named_must_be_right(tmp_path: Path) -> None:
     assert "error[unknown-event]: there is no event `refund`" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["%%%", "audience a match " + "(" * 250 + "purchase" + ")" * 250])
+def test_a_file_without_a_definition_that_can_be_read_has_errors(tmp_path: Path, text: str) -> None:
+    result = run(segments(tmp_path, text), "--events", events(tmp_path, purchase("x", 1)))
+    assert result.exit_code == 1
+    assert "error[" in result.output
+
+
 def test_several_files_are_read_in_their_order(tmp_path: Path) -> None:
     first = events(tmp_path, purchase("ana", n=1) | {"eid": "e"}, name="1.jsonl")
     second = events(tmp_path, purchase("beto", n=2) | {"eid": "e"}, name="2.jsonl")
