@@ -10,6 +10,7 @@ import pytest
 
 from relo_dsl.catalog import Catalog, parse_catalog
 from relo_dsl.records import (
+    MIN_TIME,
     RecordError,
     check_types,
     decode_line,
@@ -222,3 +223,10 @@ def test_traits_are_checked_and_null_passes() -> None:
     assert checked.values == {"plan": None, "birthday": "1990-02-03"}
     with pytest.raises(RecordError):
         check_types(parse_record(raw(t="identify", traits={"plan": 1})), CATALOG)
+
+
+def test_the_first_instant_of_1900_is_refused() -> None:
+    raw = {"t": "visit", "did": "d", "cid": 3}
+    with pytest.raises(RecordError, match="1900"):
+        parse_record({**raw, "ts": "1900-01-01T00:00:00.000Z"})
+    assert parse_record({**raw, "ts": "1900-01-01T00:00:00.001Z"}).time == MIN_TIME + 1
