@@ -51,6 +51,7 @@ from relo_dsl.analysis.windows import (
 from relo_dsl.terms import (
     ALL_TIME,
     Affine,
+    Ago,
     Always,
     And,
     Arithmetic,
@@ -124,9 +125,11 @@ class _Maker:
         match condition:
             case Held(predicate):
                 yield predicates.formula(predicate, True, "trait")
-            case Steps(steps):
+            case Steps(steps, absence):
                 for step in steps:
                     for window in step.windows or (ALL_TIME,):
+                        if absence is not None and step is steps[-1]:
+                            window = _passed(window, absence.length)
                         yield _counted(step.selection, window, some=True)
             case Extreme(which, selection, window, where):
                 yield _counted(_narrowed(selection, where), window, some=True)
@@ -141,6 +144,17 @@ class _Maker:
                 yield All(each) if at_least == periods else AnyOf(each)
             case Affine(selection):
                 yield _counted(selection, ALL_TIME, some=True)
+
+
+def _passed(window: Window, length: int) -> Window:
+    """The part of a window that lies so long ago: what a `then no` has waited for."""
+    match window.until:
+        case None:
+            return Window(window.after, Ago(length))
+        case Ago(millis):
+            return Window(window.after, Ago(max(millis, length)))
+        case _:
+            return window
 
 
 def _narrowed(selection: Selection, where: Predicate | None) -> Selection:

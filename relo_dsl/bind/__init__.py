@@ -107,12 +107,14 @@ def bind_definition(
         around.allow_unknown,
     )
     clauses = _clauses(definition.condition, binder, found)
-    seen = [part for _, parts in binder.chains for part in parts]  # without lets that nothing uses
-    binder.check_lets()
+    chains = list(binder.chains)  # without lets that nothing uses
+    seen = [part for _, parts in chains for part in parts]
     after = RankingBinder(definition, binder, found)
     keep, shares = after.keep(), after.shares()
+    lets.all_reached()
+    binder.check_lets()
     condition = binder.joined(tuple(clause.condition for clause in clauses))
-    binder.check_chains(definition.condition, condition)
+    binder.check_chains(chains, definition.condition, condition)
     return BoundDefinition(
         definition.name.text,
         definition.kind,

@@ -488,8 +488,10 @@ class ConditionBinder:
         return value.value if isinstance(value, Constant) else None
 
     def is_wrong(self, span: Span) -> bool:
-        """Whether there is an error in what stands there, or in a let: it means nothing certain."""
-        lets = (self.lets.node(name).span for name in self.lets.names())
+        """Whether there is an error in what stands there, or in a let that the definition uses: it
+        means nothing certain.
+        """
+        lets = (self.lets.node(name).span for name in self.lets.reached)
         return any(has_error(self.found, where) for where in (span, *lets))
 
     def check_lets(self) -> None:
@@ -498,8 +500,10 @@ class ConditionBinder:
             if not self.lets.known(name):
                 self.let(nodes.Path((self.lets.node(name).name,)))
 
-    def check_chains(self, written: nodes.Expr | None, whole: Condition) -> None:
-        """Reports what the operands of every chain say of one another, once all of it is bound."""
+    def check_chains(
+        self, chains: list[Chain], written: nodes.Expr | None, whole: Condition
+    ) -> None:
+        """Reports what the operands of these chains say of one another."""
         span = written.span if written is not None else Span(0, 0)
-        lets = [self.lets.node(name).span for name in self.lets.names()]
-        check_chains(self.chains, (span, whole), lets, self.found)
+        lets = [self.lets.node(name).span for name in self.lets.reached]
+        check_chains(chains, (span, whole), lets, self.found)

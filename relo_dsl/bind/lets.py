@@ -22,6 +22,7 @@ class Lets:
     _nodes: dict[str, nodes.Let] = field(default_factory=dict)
     _bound: dict[str, Bound | None] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
+    _reached: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, file: nodes.File, definition: nodes.Definition, found: Diagnostics) -> Lets:
@@ -46,6 +47,15 @@ class Lets:
 
     def names(self) -> list[str]:
         return list(self._nodes)
+
+    @property
+    def reached(self) -> tuple[str, ...]:
+        """The ones that the definition uses, by others or itself, as far as it is bound."""
+        return tuple(self._bound) if self._reached is None else self._reached
+
+    def all_reached(self) -> None:
+        """Says that the definition is bound: what is bound from now on it does not use."""
+        self._reached = tuple(self._bound)
 
     def node(self, name: str) -> nodes.Let:
         return self._nodes[name]

@@ -151,12 +151,6 @@ class QuantityBinder:
         self, operand: nodes.Expr, low: nodes.Expr, high: nodes.Expr, negated: bool
     ) -> Condition:
         left, first, last = self.quantity(operand), self.quantity(low), self.quantity(high)
-        if isinstance(first, Constant) and isinstance(last, Constant) and first.value > last.value:
-            self.outer.found.report(
-                "range-order",
-                low.span.to(high.span),
-                f"the range {first.value}..{last.value} is empty",
-            )
         if negated:
             return Or((Comparison(left, "<", first), Comparison(left, ">", last)))
         return And((Comparison(left, ">=", first), Comparison(left, "<=", last)))

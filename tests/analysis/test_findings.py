@@ -54,6 +54,8 @@ def codes(text: str) -> list[str]:
         "in list vip and not in list vip",
         "(purchase or refund) and no purchase and no refund",
         "purchase and no any event",
+        "add_to_cart within 1h then no purchase within 2h",
+        "(refund then add_to_cart) within 2h and add_to_cart within 2h then no purchase within 2h",
         "first(purchase) within 7d and purchase before 30d ago",
         "last(purchase) before 30d ago and purchase within 7d",
         "first(purchase) within 7d and first(purchase) before 7d ago",
@@ -192,3 +194,19 @@ def test_nothing_is_concluded_from_what_is_wrong() -> None:
 def test_a_long_chain_is_checked_in_no_time() -> None:
     parts = [f'user.city = "city {n}"' for n in range(3000)]
     assert codes(" or ".join(parts)) == []
+
+
+def test_a_let_that_is_wrong_and_unused_hides_nothing() -> None:
+    text = "let broken = purchas audience a match purchase within 1d and not within 2d"
+    assert sorted(codes(text)) == ["contradiction", "unknown-event", "unused-let"]
+    used = "let broken = purchas audience a match broken within 1d and not within 2d"
+    assert codes(used) == ["unknown-event"]
+
+
+def test_a_range_in_the_wrong_order_is_said_once() -> None:
+    assert codes("count(purchase) in 5..2") == ["range-order"]
+
+
+def test_a_wait_that_fits_into_its_window_is_silent() -> None:
+    waits = "add_to_cart within 2h then no purchase within 1h59min"
+    assert "contradiction" not in codes(f"audience a refresh every 1h match {waits}")
