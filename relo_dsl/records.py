@@ -119,7 +119,7 @@ def parse_record(raw: Mapping[str, Any], default_client: int | None = None) -> R
     return Record(
         kind=kind,
         type=_text(type_, "t"),
-        time=parse_time(raw.get("ts")),
+        time=_when(raw.get("ts")),
         client=_client(raw.get("cid"), default_client),
         device=_identifier(raw.get("did"), "did"),
         id=default_id(raw) if raw.get("eid") is None else _identifier(raw["eid"], "eid"),
@@ -153,10 +153,20 @@ def parse_time(value: object, field: str = "ts") -> int:
         millis = int(value)
     else:
         raise RecordError("expected epoch milliseconds or RFC 3339", field, value)
-    # The very first instant stands, in the engine, for the end of every window that reaches
-    # further back: what happened then could not be told from what such a window leaves out.
-    if not MIN_TIME < millis < MAX_TIME:
+    if not MIN_TIME <= millis < MAX_TIME:
         raise RecordError("the time lies outside the years 1900 to 2199", field, value)
+    return millis
+
+
+def _when(value: object) -> int:
+    """The time of a record.
+
+    The very first instant stands, in the engine, for the end of every window that reaches further
+    back: what happened then could not be told from what such a window leaves out.
+    """
+    millis = parse_time(value)
+    if millis == MIN_TIME:
+        raise RecordError("the time lies outside the years 1900 to 2199", "ts", value)
     return millis
 
 

@@ -14,6 +14,7 @@ from relo_dsl.errors import UserError
 from relo_dsl.interpret import read
 from relo_dsl.records import Record, RecordError, check_types, parse_record
 from relo_dsl.terms import Property
+from relo_dsl.times import parse_instant
 
 KEY = bytes(32)
 NOW = 1_781_524_800_000  # not so long ago that retention would drop it
@@ -88,7 +89,7 @@ def test_times_are_read_out_of_rest_as_the_evaluator_reads_them(
         if value is None or isinstance(value, Decimal):
             expected.append(None if value is None else int(value) * 10)
         else:
-            midnight = parse_record({"t": "e", "cid": 1, "did": "d", "ts": value.isoformat()}).time
+            midnight = parse_instant(value.isoformat())
             expected.append(midnight * 10 + 1)
     assert found == expected
 
