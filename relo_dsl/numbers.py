@@ -59,6 +59,21 @@ def divide(left: Decimal, right: Decimal) -> Decimal | None:
     return cut(EXACT.divide(left, right))
 
 
+def calculate(op: str, left: Decimal | None, right: Decimal | None) -> Decimal | None:
+    """`left OP right` of `+ - * /`, exact; None where a side is missing or zero divides."""
+    if left is None or right is None:
+        return None
+    match op:
+        case "+":
+            return EXACT.add(left, right)
+        case "-":
+            return EXACT.subtract(left, right)
+        case "*":
+            return EXACT.multiply(left, right)
+        case _:
+            return divide(left, right)
+
+
 def plain(value: Decimal) -> str:
     """The number as text without an exponent: `15000`, `0.5`."""
     return format(shortest(value), "f")

@@ -10,6 +10,8 @@ Times are epoch milliseconds, durations milliseconds, numbers exact decimals.
 from __future__ import annotations
 
 import hashlib
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -21,6 +23,26 @@ from relo_dsl.times import period_start
 
 Value: TypeAlias = "str | Decimal | bool"
 Op = Literal["=", "!=", "<", "<=", ">", ">="]
+
+#: `a < b` is `b > a`.
+FLIPPED: dict[Op, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_OPERATORS: dict[Op, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def compared(left: Any, op: Op, right: Any) -> bool:
+    """Whether `left OP right` holds; false where either side is missing (None).
+
+    Python compares text by code points, which is the order of its UTF-8 bytes, as in ClickHouse.
+    """
+    return left is not None and right is not None and bool(_OPERATORS[op](left, right))
+
 
 N = TypeVar("N")
 
@@ -503,6 +525,11 @@ Condition: TypeAlias = (
     "Did | Comparison | Extreme | Sequence | Regularity | Trait | Held | Score | Affine | InList | "
     "Reference | Always | And[Condition] | Or[Condition] | Not[Condition]"
 )
+
+
+def negation(condition: Condition) -> Condition:
+    """The opposite, without a second `not` in front of a first."""
+    return condition.operand if isinstance(condition, Not) else Not(condition)
 
 
 def _windowed(node: Any, window: Window) -> Any:

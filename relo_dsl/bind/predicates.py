@@ -16,6 +16,7 @@ from relo_dsl.diagnostics import Diagnostics
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import (
+    FLIPPED,
     Absent,
     And,
     AnyElement,
@@ -35,7 +36,6 @@ from relo_dsl.terms import (
 
 #: What stands for a predicate that could not be bound; its diagnostic is an error.
 BROKEN = Absent(False)
-_FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _MAX_PATTERN = 1_000
 
 
@@ -108,7 +108,7 @@ class PredicateBinder:
 
     def _compare(self, op: Op, left: nodes.Expr, right: nodes.Expr, span: Span) -> Predicate:
         if not isinstance(left, nodes.Path) and isinstance(right, nodes.Path):
-            left, right, op = right, left, _FLIPPED[op]
+            left, right, op = right, left, FLIPPED[op]
         target = self._property(left)
         if isinstance(right, nodes.Path) and self.properties.is_property(right):
             return self._compare_properties(target, op, right, span)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from relo_dsl.bind.shapes import FLIPPED
 from relo_dsl.bind.values import SpecResolver
 from relo_dsl.catalog import PropertyType, RfmSpec
 from relo_dsl.diagnostics import did_you_mean
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import (
+    FLIPPED,
     Ago,
     Always,
     And,
@@ -33,6 +33,7 @@ from relo_dsl.terms import (
     Property,
     Selection,
     Window,
+    compared,
 )
 from relo_dsl.times import UNITS
 
@@ -180,7 +181,7 @@ class RfmBinder:
                 if not isinstance(left, nodes.Path) or left.names[0].text != "rfm":
                     left, right, op = right, left, FLIPPED[op]
                 value = self.outer.values.number(right)
-                return self._among(left, expr.span, lambda grade: _passes(grade, op, value), value)
+                return self._among(left, expr.span, lambda grade: compared(grade, op, value), value)
             case nodes.OneOf(operand, values, negated):
                 numbers = [self.outer.values.number(value) for value in values]
                 known = None if None in numbers else Decimal(0)
@@ -235,16 +236,3 @@ class RfmBinder:
             return None
         self.outer.found.report("expected-property", operand.span, "expected an RFM score")
         return None
-
-
-def _passes(grade: int, op: Op, value: Decimal | None) -> bool:
-    if value is None:
-        return False
-    return {
-        "=": grade == value,
-        "!=": grade != value,
-        "<": grade < value,
-        "<=": grade <= value,
-        ">": grade > value,
-        ">=": grade >= value,
-    }[op]

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 from relo_dsl.source import Span
 from relo_dsl.syntax import nodes
-from relo_dsl.terms import Op
+from relo_dsl.terms import FLIPPED
 
 _ROOTS = ("user", "score", "rfm")
-#: `a < b` is `b > a`.
-FLIPPED: dict[str, Op] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 #: Tests whose left operand may be `event.property`, `user.trait` or a plain property.
 Test = (

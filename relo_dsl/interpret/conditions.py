@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from relo_dsl.interpret.measures import quantity, selected
-from relo_dsl.interpret.predicates import compare, test
+from relo_dsl.interpret.predicates import test
 from relo_dsl.interpret.sequences import extreme, regularity, sequence
 from relo_dsl.interpret.values import read
 from relo_dsl.interpret.visibility import DeviceView, traits_at
@@ -30,6 +30,7 @@ from relo_dsl.terms import (
     Score,
     Sequence,
     Trait,
+    compared,
 )
 
 Lists = Mapping[str, frozenset[str]]
@@ -66,7 +67,7 @@ def holds(condition: Condition, device: DeviceView, context: Context) -> bool:
         case Did(selection, window):
             return len(selected(selection, window, device, at)) > 0
         case Comparison(left, op, right):
-            return compare(quantity(left, device, at), op, quantity(right, device, at))
+            return compared(quantity(left, device, at), op, quantity(right, device, at))
         case Extreme():
             return extreme(condition, device, at)
         case Sequence():

@@ -12,7 +12,7 @@ from relo_dsl.interpret.history import Event
 from relo_dsl.interpret.predicates import test
 from relo_dsl.interpret.values import read
 from relo_dsl.interpret.visibility import DeviceView
-from relo_dsl.numbers import EXACT, divide
+from relo_dsl.numbers import EXACT, calculate, divide
 from relo_dsl.terms import Arithmetic, Constant, Measure, Quantity, Selection, Window
 from relo_dsl.times import from_millis
 
@@ -40,7 +40,7 @@ def quantity(node: Quantity, device: DeviceView, at: int) -> Decimal | None:
         case Measure():
             return _measure(node, selected(node.selection, node.window, device, at))
         case Arithmetic(op, left, right):
-            return _arithmetic(op, quantity(left, device, at), quantity(right, device, at))
+            return calculate(op, quantity(left, device, at), quantity(right, device, at))
         case _:
             assert_never(node)
 
@@ -96,17 +96,3 @@ def period_of(instant: int, kind: str, zone: str) -> date:
             return day.replace(day=1)
         case _:
             return day
-
-
-def _arithmetic(op: str, left: Decimal | None, right: Decimal | None) -> Decimal | None:
-    if left is None or right is None:
-        return None
-    match op:
-        case "+":
-            return EXACT.add(left, right)
-        case "-":
-            return EXACT.subtract(left, right)
-        case "*":
-            return EXACT.multiply(left, right)
-        case _:
-            return divide(left, right)

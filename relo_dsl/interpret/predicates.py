@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 import re2
 
@@ -26,11 +25,11 @@ from relo_dsl.terms import (
     Near,
     Not,
     OneOf,
-    Op,
     Or,
     OrMissing,
     Predicate,
     TextMatch,
+    compared,
     properties_of,
 )
 
@@ -55,7 +54,7 @@ def test(predicate: Predicate, values: Values, at: int) -> bool:
             first, second = read(left, values), read(right, values)
             if zone is not None and first is not None and second is not None:
                 first, second = instant(first, zone), instant(second, zone)
-            return compare(first, op, second)
+            return compared(first, op, second)
         case _:
             value = read(predicate.property, values)
             return value is not None and _passes(predicate, value, at)
@@ -65,7 +64,7 @@ def _passes(predicate: Predicate, value: Any, at: int) -> bool:
     """The predicates on one property that is there."""
     match predicate:
         case Compare(_, op, other):
-            return compare(value, op, other)
+            return compared(value, op, other)
         case OneOf(_, others, negated):
             return bool((value in others) != negated)
         case InRange(_, low, high, negated):
@@ -90,24 +89,6 @@ def _passes(predicate: Predicate, value: Any, at: int) -> bool:
             return any(test(where, element, at) for element in value)
         case _:
             raise AssertionError(f"{type(predicate).__name__} is not about one property")
-
-
-_OPERATORS: Final[Mapping[Op, Callable[[Any, Any], bool]]] = {
-    "=": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
-
-
-def compare(left: Any, op: Op, right: Any) -> bool:
-    """False where either side is missing.
-
-    Python compares text by code points, which is the order of its UTF-8 bytes, as in ClickHouse.
-    """
-    return left is not None and right is not None and bool(_OPERATORS[op](left, right))
 
 
 def _text_matches(predicate: TextMatch, value: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from decimal import Decimal
 
-from relo_dsl.numbers import EXACT, divide
+from relo_dsl.numbers import calculate
 from relo_dsl.terms import (
     NEVER_MISSING,
     And,
@@ -26,6 +26,7 @@ from relo_dsl.terms import (
     Regularity,
     Selection,
     Sequence,
+    compared,
     measures_of,
 )
 
@@ -192,7 +193,7 @@ def holds_without_events(condition: Condition) -> bool:
         case Did() | Extreme() | Sequence():
             return False
         case Comparison(left, op, right):
-            return _compare_values(value_without_events(left), op, value_without_events(right))
+            return compared(value_without_events(left), op, value_without_events(right))
         case And(operands):
             return all(holds_without_events(operand) for operand in operands)
         case Or(operands):
@@ -213,28 +214,4 @@ def value_without_events(quantity: Quantity) -> Decimal | None:
         case Measure(kind):
             return Decimal(0) if kind in NEVER_MISSING else None
         case Arithmetic(op, left, right):
-            a, b = value_without_events(left), value_without_events(right)
-            if a is None or b is None:
-                return None
-            match op:
-                case "+":
-                    return EXACT.add(a, b)
-                case "-":
-                    return EXACT.subtract(a, b)
-                case "*":
-                    return EXACT.multiply(a, b)
-                case "/":
-                    return divide(a, b)
-
-
-def _compare_values(left: Decimal | None, op: str, right: Decimal | None) -> bool:
-    if left is None or right is None:
-        return False
-    return {
-        "=": left == right,
-        "!=": left != right,
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-    }[op]
+            return calculate(op, value_without_events(left), value_without_events(right))

@@ -57,6 +57,7 @@ from relo_dsl.terms import (
     Score,
     Sequence,
     Trait,
+    negation,
     properties_of,
 )
 
@@ -121,9 +122,9 @@ class Lowering:
             case Or(operands):
                 return self._together(operands, depth)
             case Not(And(operands)):
-                return self._together([_not(operand) for operand in operands], depth)
+                return self._together([negation(operand) for operand in operands], depth)
             case Not(Or(operands)):
-                return self._narrowest([_not(operand) for operand in operands], depth)
+                return self._narrowest([negation(operand) for operand in operands], depth)
             case Not(Not(operand)):
                 return self._listing(operand, depth)
             case Trait(predicate):
@@ -248,7 +249,7 @@ class Lowering:
     def _scan_test(self, condition: Condition, types: tuple[str, ...]) -> exp.Expr:
         if not holds_without_events(condition):
             return is_in(device(), Scan(self.scope, condition, types).query(once=False))
-        others = Scan(self.scope, _not(condition), types)
+        others = Scan(self.scope, negation(condition), types)
         return is_in(device(), others.query(once=False), negate=True)
 
     def _of_universe(self, found: exp.Query) -> exp.Query:
@@ -271,10 +272,6 @@ def _narrowed(listing: Listing, tests: list[exp.Expr]) -> exp.Query:
         return listing[0].query(tests)
     together = union([_query_of(part) for part in listing])
     return select([device()], subquery(together), tests)
-
-
-def _not(condition: Condition) -> Condition:
-    return condition.operand if isinstance(condition, Not) else Not(condition)
 
 
 def _opposite(test: exp.Expr) -> exp.Expr:

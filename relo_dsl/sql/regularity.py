@@ -11,7 +11,7 @@ from relo_dsl.sql.build import call, column, compare, select, subquery
 from relo_dsl.sql.leaves import event_types, holds_without_events
 from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
-from relo_dsl.terms import And, Condition, Not, Regularity, Window
+from relo_dsl.terms import And, Regularity, Window, negation
 
 
 def regularity_query(regularity: Regularity, scope: Scope) -> exp.Select:
@@ -31,7 +31,7 @@ def regularity_query(regularity: Regularity, scope: Scope) -> exp.Select:
     condition = regularity.in_period(Window(windows[-1].after))
     wanted = regularity.at_least
     if holds_without_events(condition):
-        condition, wanted = _opposite(condition), regularity.periods - wanted + 1
+        condition, wanted = negation(condition), regularity.periods - wanted + 1
     types = event_types(And((condition, condition)))
     if types is None:
         types = event_types(Regularity(condition, 1, 1, 1))
@@ -39,7 +39,3 @@ def regularity_query(regularity: Regularity, scope: Scope) -> exp.Select:
     periods = Scan(scope, condition, types).query(by=[period])
     enough = compare(call("count"), ">=", scope.params.add(wanted, "UInt64"))
     return select([device()], subquery(periods), (), [device()], [enough])
-
-
-def _opposite(condition: Condition) -> Condition:
-    return condition.operand if isinstance(condition, Not) else Not(condition)
