@@ -84,6 +84,11 @@ def column(name: str) -> exp.Expr:
     return exp.Column(this=exp.Identifier(this=name, quoted=False))
 
 
+def named(what: exp.Expr, name: str) -> exp.Alias:
+    """`what AS name`; names come from code and from `Parameters.alias` only."""
+    return exp.Alias(this=what, alias=exp.Identifier(this=name, quoted=False))
+
+
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     """A function by its ClickHouse name."""
     return exp.Anonymous(this=name, expressions=list(arguments))

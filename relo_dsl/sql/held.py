@@ -22,7 +22,7 @@ from relo_dsl.sql.predicates import (
     is_not_null,
 )
 from relo_dsl.sql.scope import Scope, device
-from relo_dsl.sql.traits import TRAIT_COLUMNS
+from relo_dsl.sql.traits import TRAIT_COLUMNS, names_of
 from relo_dsl.terms import Held, Property, properties_of
 
 #: Added to times so that none is negative.
@@ -39,12 +39,15 @@ def held_test(held: Held, scope: Scope) -> exp.Expr:
 
 def held_query(held: Held, scope: Scope) -> exp.Select:
     """Devices that held it; those that did not, where it holds of a device without any trait."""
-    names = tuple(dict.fromkeys(prop.name for prop in properties_of(held.predicate)))
+    return scope.traits(names_of(held.predicate), [held_having(held, scope)])
+
+
+def held_having(held: Held, scope: Scope) -> exp.Expr:
+    """What `held_query` asks of a device's records of those traits, never NULL."""
+    names = names_of(held.predicate)
     sql = HeldSql(held, scope, names)
     test = sql.one() if len(names) == 1 else sql.several()
-    if holds_when_absent(held.predicate):
-        test = negated(test)
-    return scope.traits(names, [test])
+    return negated(test) if holds_when_absent(held.predicate) else test
 
 
 @dataclass(frozen=True)

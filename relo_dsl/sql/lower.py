@@ -323,21 +323,22 @@ def count_query(plan: ScopedPlan, now: int) -> SqlQuery:
 
 def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
     """How many devices meet the condition but lack consent at T: a count, never their keys."""
-    lowering = _lowering(plan, now)
+    lowering = lowering_of(plan, now)
     found = lowering.devices(plan.plan.condition)
     guard = lowering.scope.withheld_guard()
     return _finished(select([call("count")], subquery(found), [guard]), lowering)
 
 
 def _query(plan: ScopedPlan, now: int, what: exp.Expr, *, held_out: bool = False) -> SqlQuery:
-    lowering = _lowering(plan, now)
+    lowering = lowering_of(plan, now)
     scope = lowering.scope
     tests = share_tests(plan.plan.shares, plan.client, scope.params, held_out=held_out)
     found = lowering.ranked(plan.plan)
     return _finished(select([what], subquery(found), [scope.consent_guard(), *tests]), lowering)
 
 
-def _lowering(plan: ScopedPlan, now: int) -> Lowering:
+def lowering_of(plan: ScopedPlan, now: int) -> Lowering:
+    """What lowers one plan at one instant."""
     # Printing and reading SQL recurses: 200 levels of parentheses are a few thousand Python frames.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     return Lowering(Scope(plan, now, Parameters()))
@@ -345,12 +346,17 @@ def _lowering(plan: ScopedPlan, now: int) -> Lowering:
 
 def _finished(query: exp.Select, lowering: Lowering) -> SqlQuery:
     """The text with its names in front, proved."""
+    compiled = written(query, lowering)
+    prove(compiled, lowering.scope.plan, lowering.scope.now)
+    return compiled
+
+
+def written(query: exp.Select, lowering: Lowering) -> SqlQuery:
+    """The text with its names in front, not proved yet."""
     scope = lowering.scope
     used = {table.name for table in query.find_all(exp.Table)}
     used |= {table.name for cte in lowering.ctes for table in cte.find_all(exp.Table)}
     consents = [_cte(name, named) for name, named in scope.named().items() if name in used]
     query.set("with_", exp.With(expressions=[*consents, *lowering.ctes]))
     text = query.sql(dialect=Written, copy=False)
-    compiled = SqlQuery(text, dict(scope.params.values))
-    prove(compiled, scope.plan, scope.now)
-    return compiled
+    return SqlQuery(text, dict(scope.params.values))

@@ -11,7 +11,7 @@ Whatever fails here is a defect of the compiler, never of the definition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import sqlglot
@@ -24,7 +24,7 @@ from relo_dsl.sql.query import SqlQuery
 from relo_dsl.times import subtract_months
 
 #: The tables a segment may read, and the guards each must carry.
-_GUARDS: dict[str, frozenset[str]] = {
+GUARDS: dict[str, frozenset[str]] = {
     "events": frozenset({"client", "time", "flags", "retention"}),
     "traits": frozenset({"client", "time", "flags", "retention"}),
     "consent": frozenset({"client", "time"}),
@@ -35,7 +35,7 @@ _GUARDS: dict[str, frozenset[str]] = {
 _CLAUSES = frozenset({"expressions", "distinct", "from_", "where", "group", "having", "with_"})
 #: Only inside, and only together: what is cut off at the outermost SELECT is not counted there.
 _PLACES = frozenset({"order", "limit"})
-_FUNCTIONS = frozenset(
+FUNCTIONS = frozenset(
     name
     for line in (
         "AND OR IF COALESCE NULLIF GREATEST COUNT COUNT_IF SUM MIN MAX ARG_MAX",
@@ -54,6 +54,8 @@ _FUNCTIONS = frozenset(
         "EXPLODE",  # arrayJoin: a row for each product
         # traits held, samples, places in a ranking
         "arrayAll arrayLast tuple STRUCT LENGTH ARRAY_LENGTH ARRAY_SIZE toUInt8 tupleElement",
+        # many plans together: bits of words, and the plans that they stand for
+        "bitOr BITWISE_OR_AGG groupBitOrIf bitPositionsToArray ARRAY_CONCAT toFixedString",
         "reinterpretAsUInt64 REVERSE SUBSTRING SHA256 SHA2 CONCAT LOWER HEX LOWER_HEX ROW_NUMBER",
     )
     for name in line.split()
@@ -63,13 +65,15 @@ _OF_CONSENT = (
     "WHERE client_id = {{client: UInt32}} AND time <= {{t: DateTime64(3, 'UTC')}} GROUP BY device "
     "HAVING bitAnd(max(toUnixTimestamp64Milli(time) * 2 + (bitAnd(flags, {0}) <> {0})), 1) = {1}"
 )
-#: What the names in the guards must stand for: devices by the latest of their consent at T.
-_NAMED: dict[str, str] = {
-    "withheld": _OF_CONSENT.format("{mask: UInt8}", 1),
-    "consented": _OF_CONSENT.format("{mask: UInt8}", 0),
-    "extended": _OF_CONSENT.format("64", 0),
-}
-_ALIAS = re.compile(r"x[0-9]+")
+ALIAS = re.compile(r"x[0-9]+")
+
+
+def _names_of_consent(suffix: str) -> Iterator[tuple[str, str]]:
+    """What the names in the guards must stand for: devices by the latest of their consent at T."""
+    mask = f"{{mask{suffix}: UInt8}}"
+    yield f"withheld{suffix}", _OF_CONSENT.format(mask, 1)
+    yield f"consented{suffix}", _OF_CONSENT.format(mask, 0)
+    yield "extended", _OF_CONSENT.format("64", 0)
 
 
 class ScopeError(Exception):
@@ -78,25 +82,32 @@ class ScopeError(Exception):
 
 def prove(query: SqlQuery, plan: ScopedPlan, now: int) -> None:
     """Raises ScopeError unless every table is bound to client, T and consent."""
-    tree = _read(query.text)
-    facts = _Facts(query, plan, now)
-    _prove_values(facts)
-    named = _prove_names(tree)
-    for node in tree.walk():
-        _prove_shape(node)
-        if isinstance(node, exp.Table):
-            _prove_table(node, named, facts)
-        if isinstance(node, exp.Select):
-            _prove_pool(node, plan)
-            _prove_places(node, plan)
-    for cte in tree.ctes:
-        if cte.alias == "passing" and not _all_consent(cte.this, _consent_tests(plan)[0]):
-            raise ScopeError("`passing` is not asked for the consent in force")
+    tree = read_select(query.text)
+    prove_inside(tree, Facts(query, plan, now))
     _prove_consent(tree, plan)
 
 
+def prove_inside(
+    tree: exp.Select, facts: Facts, named_at_top: frozenset[str] = frozenset()
+) -> None:
+    """All but what the outermost SELECT keeps; `named_at_top` are aliases that it may give."""
+    plan = facts.plan
+    prove_values(facts)
+    named = prove_names(tree, [facts.suffix])
+    for node in tree.walk():
+        prove_shape(node, named_at_top)
+        if isinstance(node, exp.Table) and not is_named(node, named):
+            prove_table(node, facts)
+        if isinstance(node, exp.Select):
+            prove_pool(node, plan, facts.suffix)
+            prove_places(node, plan)
+    for cte in tree.ctes:
+        if cte.alias == "passing" and not all_consent(cte.this, consent_tests(plan)[0]):
+            raise ScopeError("`passing` is not asked for the consent in force")
+
+
 @lru_cache(maxsize=8)
-def _read(text: str) -> exp.Select:
+def read_select(text: str) -> exp.Select:
     """The one SELECT of a text; nothing here changes it.
 
     Remembered, because one definition at many instants differs in what its parameters carry alone,
@@ -111,11 +122,12 @@ def _read(text: str) -> exp.Select:
     return statements[0]
 
 
-class _Facts:
+class Facts:
     """What the guards of tables are compared with."""
 
-    def __init__(self, query: SqlQuery, plan: ScopedPlan, now: int) -> None:
+    def __init__(self, query: SqlQuery, plan: ScopedPlan, now: int, suffix: str = "") -> None:
         self.query = query
+        self.suffix = suffix
         self.plan = plan
         self.now = now
         self.months = plan.plan.retention_months
@@ -130,13 +142,13 @@ class _Facts:
         return str(self.query.params.get(operand.name, ""))
 
 
-def _travelling(instant: int) -> str:
+def travelling(instant: int) -> str:
     params = Parameters()
     params.time(instant, "t")
     return str(params.values["t"])
 
 
-def _prove_shape(node: exp.Expr) -> None:
+def prove_shape(node: exp.Expr, named_at_top: frozenset[str] = frozenset()) -> None:
     """Only what the compiler writes: nothing else could be judged here."""
     match node:
         case exp.Select():
@@ -148,10 +160,12 @@ def _prove_shape(node: exp.Expr) -> None:
         case exp.Func():
             given = isinstance(node, exp.Anonymous | exp.AnonymousAggFunc)
             name = node.name if given else node.sql_name()
-            if name not in _FUNCTIONS:
+            if name not in FUNCTIONS:
                 raise ScopeError(f"unexpected function {name}")
         case exp.Alias():
-            if not _ALIAS.fullmatch(node.alias):
+            at_top = isinstance(node.parent, exp.Select) and node.parent.parent is None
+            known = node.alias in named_at_top and at_top
+            if not known and not ALIAS.fullmatch(node.alias):
                 raise ScopeError(f"unexpected alias {node.alias}")
         case exp.In():
             # `IN (name)` is `IN name`, and that reads a table.
@@ -160,22 +174,27 @@ def _prove_shape(node: exp.Expr) -> None:
                 raise ScopeError("IN reads something that is no SELECT")
 
 
-def _prove_values(facts: _Facts) -> None:
+def prove_values(facts: Facts) -> None:
     """The client, the mask and T travel under their own names with their own values."""
     plan = facts.plan
-    wanted = {"client": plan.client, "mask": plan.mask, "t": _travelling(facts.now)}
+    wanted = {
+        "client": plan.client,
+        f"mask{facts.suffix}": plan.mask,
+        "t": travelling(facts.now),
+    }
     for name, value in wanted.items():
         found = facts.query.params.get(name)
         if found != value:
             raise ScopeError(f"the parameter {name} is {found!r}, not {value!r}")
 
 
-def _prove_names(tree: exp.Select) -> set[str]:
+def prove_names(tree: exp.Select, suffixes: Iterable[str]) -> set[str]:
     """The names that WITH gives: the consent in force is what it must be, no name hides a table."""
     named = {cte.alias: cte for cte in tree.find_all(exp.CTE)}
+    known = {name: text for suffix in suffixes for name, text in _names_of_consent(suffix)}
     for name, cte in named.items():
-        if name in _NAMED:
-            if cte.this != _parsed(_NAMED[name]):
+        if name in known:
+            if cte.this != parsed(known[name]):
                 raise ScopeError(f"`{name}` is not what it should be")
         elif not re.fullmatch(r"passing|reference_[0-9]+", name):
             raise ScopeError(f"unexpected name {name}")
@@ -184,19 +203,23 @@ def _prove_names(tree: exp.Select) -> set[str]:
     return set(named)
 
 
-def _prove_table(table: exp.Table, named: set[str], facts: _Facts) -> None:
+def is_named(table: exp.Table, named: set[str]) -> bool:
+    """Whether a source is one of the names that WITH gives. Raises ScopeError for an odd source."""
     if table.db or table.catalog or not isinstance(table.this, exp.Identifier):
         raise ScopeError(f"unexpected source {table.sql(dialect=DIALECT)}")
-    if table.name in named:
-        return
-    wanted = _GUARDS.get(table.name)
+    return table.name in named
+
+
+def prove_table(table: exp.Table, facts: Facts, without: frozenset[str] = frozenset()) -> None:
+    """Raises ScopeError unless a table carries its guards, those that are asked elsewhere aside."""
+    wanted = GUARDS.get(table.name)
     if wanted is None:
         raise ScopeError(f"unexpected table {table.name}")
     select = table.parent_select
     if select is None or not isinstance(table.parent, exp.From):
         raise ScopeError(f"the table {table.name} does not stand alone in its SELECT")
-    parts = list(_conjuncts(select))
-    found = {_guard_of(part, facts.query) for part in parts}
+    parts = list(conjuncts(select))
+    found = {_guard_of(part, facts) for part in parts} | without
     if _is_retained(parts, facts):
         found.add("retention")
     missing = wanted - found
@@ -204,7 +227,7 @@ def _prove_table(table: exp.Table, named: set[str], facts: _Facts) -> None:
         raise ScopeError(f"the table {table.name} is read without: {', '.join(sorted(missing))}")
 
 
-def _conjuncts(select: exp.Select) -> Iterator[exp.Expr]:
+def conjuncts(select: exp.Select) -> Iterator[exp.Expr]:
     where = select.args.get("where")
     pending = [where.this] if where is not None else []
     while pending:
@@ -215,107 +238,114 @@ def _conjuncts(select: exp.Select) -> Iterator[exp.Expr]:
             yield part
 
 
-def _guard_of(part: exp.Expr, query: SqlQuery) -> str | None:
+def _guard_of(part: exp.Expr, facts: Facts) -> str | None:
     """Which guard a conjunct is, read by its shape."""
+    query = facts.query
     match part:
-        case exp.EQ() if part == _parsed("client_id = {client: UInt32}"):
+        case exp.EQ() if part == parsed("client_id = {client: UInt32}"):
             return "client"
-        case exp.EQ() if part == _parsed("bitAnd(flags, {mask: UInt8}) = {mask: UInt8}"):
+        case exp.EQ() if part == flags_test(facts.suffix):
             return "flags"
         case exp.LTE() if isinstance(part.expression, exp.Placeholder):
             # A window may end before T; its end is a value, and values can be compared.
             ends = query.params.get(part.expression.name)
             limit = query.params["t"]
-            if part == _parsed(f"time <= {{{part.expression.name}: DateTime64(3, 'UTC')}}"):
+            if part == parsed(f"time <= {{{part.expression.name}: DateTime64(3, 'UTC')}}"):
                 return "time" if str(ends) <= str(limit) else None
     return None
 
 
-def _is_retained(parts: list[exp.Expr], facts: _Facts) -> bool:
+def flags_test(suffix: str) -> exp.Expr:
+    """The test of a record that it carried every flag of the mask."""
+    mask = f"{{mask{suffix}: UInt8}}"
+    return parsed(f"bitAnd(flags, {mask}) = {mask}")
+
+
+def _is_retained(parts: list[exp.Expr], facts: Facts) -> bool:
     """Whether the conjuncts keep out what is past its retention."""
     if facts.oldest is None or _starts_at(parts, facts.oldest, facts):
         return True
     kept_longer = any(
         isinstance(part, exp.GT)
-        and part.this == _parsed("retain_months")
+        and part.this == parsed("retain_months")
         and facts.value(part.expression) == str(facts.months)
         for part in parts
     )
-    granted = any(part == _parsed("device IN (SELECT device FROM extended)") for part in parts)
+    granted = any(part == parsed("device IN (SELECT device FROM extended)") for part in parts)
     within = facts.oldest_longer is None or _starts_at(parts, facts.oldest_longer, facts)
     return kept_longer and granted and within
 
 
-def _starts_at(parts: list[exp.Expr], oldest: int, facts: _Facts) -> bool:
+def _starts_at(parts: list[exp.Expr], oldest: int, facts: Facts) -> bool:
     """Whether a conjunct lets nothing before `oldest` (epoch milliseconds) pass."""
     for part in parts:
         # Texts of times compare as times do; `time > x` starts a millisecond later.
-        if isinstance(part, exp.GTE | exp.GT) and part.this == _parsed("time"):
+        if isinstance(part, exp.GTE | exp.GT) and part.this == parsed("time"):
             limit = oldest if isinstance(part, exp.GTE) else oldest - 1
-            if facts.value(part.expression) >= _travelling(limit):
+            if facts.value(part.expression) >= travelling(limit):
                 return True
     return False
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> exp.Expr:
+def parsed(text: str) -> exp.Expr:
     return sqlglot.parse_one(text, dialect=DIALECT)
 
 
-def _prove_pool(select: exp.Select, plan: ScopedPlan) -> None:
+def prove_pool(select: exp.Select, plan: ScopedPlan, suffix: str = "") -> None:
     """What many devices have in common is told of those who consent alone."""
     group = select.args.get("group")
-    if group is None or any(part == _parsed("device") for part in group.expressions):
+    if group is None or any(part == parsed("device") for part in group.expressions):
         return
-    kept, _ = _consent_tests(plan)
-    if not any(part == _parsed(kept) for part in _conjuncts(select)):
+    kept, _ = consent_tests(plan, suffix)
+    if not any(part == parsed(kept) for part in conjuncts(select)):
         raise ScopeError("devices are counted together without the consent in force")
 
 
-def _prove_places(select: exp.Select, plan: ScopedPlan) -> None:
+def prove_places(select: exp.Select, plan: ScopedPlan) -> None:
     """Places in a ranking are given to those who consent alone: others would take some of them."""
-    kept, _ = _consent_tests(plan)
+    kept, _ = consent_tests(plan)
     numbered = any(item.find(exp.Window) for item in select.expressions)
-    if (numbered or select.args.get("limit")) and not _all_consent(select, kept):
+    if (numbered or select.args.get("limit")) and not all_consent(select, kept):
         raise ScopeError("devices are ranked together without the consent in force")
 
 
-def _all_consent(query: exp.Expr, kept: str) -> bool:
+def all_consent(query: exp.Expr, kept: str) -> bool:
     """Whether every device of a query consents: by a test of its own, or by where it is from."""
     match query:
         case exp.Subquery():
-            return _all_consent(query.this, kept)
+            return all_consent(query.this, kept)
         case exp.Union():
-            return _all_consent(query.left, kept) and _all_consent(query.right, kept)
+            return all_consent(query.left, kept) and all_consent(query.right, kept)
         case exp.Table():
             return query.name == "passing"
         case exp.Select():
-            tests = (_parsed(kept), _parsed("device IN (SELECT device FROM passing)"))
-            if any(part in tests for part in _conjuncts(query)):
+            tests = (parsed(kept), parsed("device IN (SELECT device FROM passing)"))
+            if any(part in tests for part in conjuncts(query)):
                 return True
             source = query.args.get("from_")
-            return source is not None and _all_consent(source.this, kept)
+            return source is not None and all_consent(source.this, kept)
         case _:
             return False
 
 
-def _consent_tests(plan: ScopedPlan) -> tuple[str, str]:
+def consent_tests(plan: ScopedPlan, suffix: str = "") -> tuple[str, str]:
     """The tests of a device that keep those who consent, and those who do not."""
     if plan.plan.default_flags & plan.mask == plan.mask:
-        kept = "device NOT IN (SELECT device FROM withheld)"
-        return kept, "device IN (SELECT device FROM withheld)"
-    kept = "device IN (SELECT device FROM consented)"
-    return kept, "device NOT IN (SELECT device FROM consented)"
+        kept = f"device NOT IN (SELECT device FROM withheld{suffix})"
+        return kept, f"device IN (SELECT device FROM withheld{suffix})"
+    kept = f"device IN (SELECT device FROM consented{suffix})"
+    return kept, f"device NOT IN (SELECT device FROM consented{suffix})"
 
 
 def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:
     """The outermost SELECT keeps those who consent; or counts, no more, those who do not."""
     where = tree.args.get("where")
-    kept, held_back = _consent_tests(plan)
+    kept, held_back = consent_tests(plan)
     # Whatever else is asked for can only leave more devices out.
-    if any(part == _parsed(kept) for part in _conjuncts(tree)):
+    if any(part == parsed(kept) for part in conjuncts(tree)):
         return
     counts = all(isinstance(item, exp.Count) for item in tree.expressions)
-    if counts and where is not None and where.this == _parsed(held_back):
+    if counts and where is not None and where.this == parsed(held_back):
         return
     raise ScopeError("the result is not asked for the consent in force")

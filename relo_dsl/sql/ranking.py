@@ -144,10 +144,7 @@ def share_tests(
     """Tests of a device: that the sample keeps it, and that the holdout takes it or leaves it."""
     if shares is None:
         return [exp.false()] if held_out else []
-    name = params.string(f"{client}|{shares.name}|")
-    digest = call("SHA256", call("concat", name, call("lower", call("hex", device()))))
-    first = call("substring", digest, number(1), number(8))
-    drawn = call("reinterpretAsUInt64", call("reverse", first))
+    drawn = drawn_number(params.string(f"{client}|{shares.name}|"), device())
     below, held = shares.below, shares.held_from
     tests: list[exp.Expr] = []
     ends = [end for end in (below, None if held_out else held) if end is not None]
@@ -157,3 +154,10 @@ def share_tests(
         taken = exp.false() if held is None else params.add(held, "UInt64")
         tests.append(taken if held is None else compare(drawn.copy(), ">=", taken))
     return tests
+
+
+def drawn_number(name: exp.Expr, key: exp.Expr) -> exp.Expr:
+    """The first 8 bytes of the hash of `client|name|` and a device key, which samples go by."""
+    digest = call("SHA256", call("concat", name, call("lower", call("hex", key))))
+    first = call("substring", digest, number(1), number(8))
+    return call("reinterpretAsUInt64", call("reverse", first))

@@ -90,11 +90,7 @@ class Scan:
         by: Several[exp.Expr] = (),
         also: Several[exp.Alias] = (),
     ) -> exp.Select:
-        after, until = self._hull
-        window = Window(None if after is None else At(after), At(until))
-        shared = [self._sql.render(part) for part in _ordered(self._shared)]
-        remaining = self._remaining
-        where = [*shared, *([any_of(remaining)] if remaining else [])]
+        where, window = self._wanted()
         # Rows that pass WHERE are an event of one of these: nothing is left to ask of the device.
         sole = is_any_event(self.condition) and not also
         having = None if sole else self._test(self.condition)
@@ -103,6 +99,14 @@ class Scan:
         return self.scope.events(
             self.types, window, where, tests, devices=extra, once=once, by=by, also=also
         )
+
+    def _wanted(self) -> tuple[list[exp.Expr], Window]:
+        """What a row must pass to matter to any leaf, and the window that holds all of theirs."""
+        after, until = self._hull
+        shared = [self._sql.render(part) for part in _ordered(self._shared)]
+        remaining = self._remaining
+        where = [*shared, *([any_of(remaining)] if remaining else [])]
+        return where, Window(None if after is None else At(after), At(until))
 
     @property
     def filters_rows(self) -> bool:
@@ -236,8 +240,12 @@ class Scan:
 
     def _sequence(self, sequence: Sequence) -> exp.Expr:
         rows, scope = self._rows_of(sequence), self.scope
-        sole = set(rows) == set(self._rows)
+        sole = self._are_all(rows)
         return SequenceSql(sequence, rows, self._own, scope.params, scope.now, sole).render()
+
+    def _are_all(self, rows: list[Rows]) -> bool:
+        """Whether the scan reads no other rows than these."""
+        return set(rows) == set(self._rows)
 
     def _regularity(self, regularity: Regularity) -> exp.Expr:
         tests = [

@@ -59,6 +59,8 @@ class Scope:
     plan: ScopedPlan
     now: int
     params: Parameters
+    suffix: str = ""
+    """What is appended to the names that speak of the mask, where a query knows several masks."""
 
     # ---- guards --------------------------------------------------------------------------------
 
@@ -106,14 +108,14 @@ class Scope:
     def consent_guard(self) -> exp.Expr:
         """Devices whose consent in force at T has every flag of the mask."""
         if self._granted_by_default:
-            return is_in(device(), _named(WITHHELD), negate=True)
-        return is_in(device(), _named(CONSENTED))
+            return is_in(device(), _named(WITHHELD + self.suffix), negate=True)
+        return is_in(device(), _named(CONSENTED + self.suffix))
 
     def withheld_guard(self) -> exp.Expr:
         """The opposite of `consent_guard`: for counting what consent held back, never for ids."""
         return is_in(
             device(),
-            _named(WITHHELD if self._granted_by_default else CONSENTED),
+            _named((WITHHELD if self._granted_by_default else CONSENTED) + self.suffix),
             negate=not self._granted_by_default,
         )
 
@@ -125,11 +127,11 @@ class Scope:
         not_extended = compare(call("bitAnd", column("flags"), bit), "!=", bit.copy())
         if self._granted_by_default:
             return {
-                WITHHELD: self._by_consent(lacks, 1),
+                WITHHELD + self.suffix: self._by_consent(lacks, 1),
                 EXTENDED: self._by_consent(not_extended, 0),
             }
         return {
-            CONSENTED: self._by_consent(lacks, 0),
+            CONSENTED + self.suffix: self._by_consent(lacks, 0),
             EXTENDED: self._by_consent(not_extended, 0),
         }
 
@@ -138,7 +140,7 @@ class Scope:
         return self.plan.plan.default_flags & self.plan.mask == self.plan.mask
 
     def _mask(self) -> exp.Expr:
-        return self.params.add(self.plan.mask, "UInt8", "mask")
+        return self.params.add(self.plan.mask, "UInt8", f"mask{self.suffix}")
 
     def _by_consent(self, lacks: exp.Expr, wanted: int) -> exp.Select:
         """Devices with a record, by whether the latest one lacks something.
@@ -167,12 +169,14 @@ class Scope:
         once: bool = True,
         by: Sequence[exp.Expr] = (),
         also: Sequence[exp.Alias] = (),
+        carried: bool = True,
     ) -> exp.Select:
         """Devices with events of these types (none: any) in the window that pass `where`.
 
         `devices` are tests of the device itself. Each device `once`, or, where that does not
         matter, as often as it comes; with `by`, once for each of their values that passes. `also`
-        are further columns of the result.
+        are further columns of the result. Without `carried` every aggregate among them has to ask
+        for the flags that its rows carried.
         """
         after, until = window.bounds(self.now)
         guards = [self.client_guard()]
@@ -184,25 +188,33 @@ class Scope:
             guards.append(compare(column("time"), "<=", self.params.time(until)))
         else:
             guards.append(self.time_guard())
-        guards.append(self.flags_guard())
+        if carried:
+            guards.append(self.flags_guard())
         once = once or bool(having)
         return self._kept(
             "events", guards, where, after, having, devices=devices, once=once, by=by, also=also
         )
 
     def traits(
-        self, names: tuple[str, ...], having: list[exp.Expr], *, once: bool = True
+        self,
+        names: tuple[str, ...],
+        having: list[exp.Expr],
+        *,
+        once: bool = True,
+        also: Sequence[exp.Alias] = (),
     ) -> exp.Select:
         """Devices with visible identifies that set one of these traits."""
         guards = [self.client_guard(), self.among("name", names)]
         guards += [self.time_guard(), self.flags_guard()]
-        return self._kept("traits", guards, [], None, having, once=once)
+        return self._kept("traits", guards, [], None, having, once=once, also=also)
 
-    def scores(self, names: tuple[str, ...], having: list[exp.Expr]) -> exp.Select:
+    def scores(
+        self, names: tuple[str, ...], having: list[exp.Expr], *, also: Sequence[exp.Alias] = ()
+    ) -> exp.Select:
         """Devices with visible records of one of these scores, of any age."""
         guards = [self.client_guard(), self.among("name", names)]
         guards += [self.time_guard(), self.flags_guard()]
-        return select([device()], _table("scores"), guards, [device()], having)
+        return select([device(), *also], _table("scores"), guards, [device()], having)
 
     def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
         """Rows whose column holds one of the values."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlglot import exp
 
 from relo_dsl.sql.build import call, column, compare, is_in, negated, number
-from relo_dsl.sql.predicates import PredicateSql, Source, holds_when_absent
+from relo_dsl.sql.predicates import PredicateSql, Source, certain, holds_when_absent
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.sequences import event_order
+from relo_dsl.sql.traits import names_of
 from relo_dsl.terms import Predicate, Property, properties_of
 
 
@@ -17,11 +18,14 @@ def score_query(predicate: Predicate, scope: Scope) -> exp.Select:
     Where it holds for a device without the scores (`holds_when_absent`), the devices for which it
     does not: the answer is then the complement.
     """
-    names = tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
+    return scope.scores(names_of(predicate), [score_having(predicate, scope)])
+
+
+def score_having(predicate: Predicate, scope: Scope) -> exp.Expr:
+    """What `score_query` asks of a device's records of those scores; NULL is false."""
+    names = names_of(predicate)
     test = PredicateSql(_source(names, scope), scope.params, scope.now).render(predicate)
-    if holds_when_absent(predicate):
-        test = negated(call("ifNull", test, number(0)))
-    return scope.scores(names, [test])
+    return negated(certain(test)) if holds_when_absent(predicate) else test
 
 
 def score_test(predicate: Predicate, scope: Scope) -> exp.Expr:

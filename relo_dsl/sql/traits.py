@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from relo_dsl.catalog import PropertyType
-from relo_dsl.sql.build import Parameters, call, column, negated, number
-from relo_dsl.sql.predicates import PredicateSql, Source, holds_when_absent
+from relo_dsl.sql.build import Parameters, call, column, negated
+from relo_dsl.sql.predicates import PredicateSql, Source, certain, holds_when_absent
 from relo_dsl.sql.scope import Scope
 from relo_dsl.terms import Predicate, Property, properties_of
 
@@ -28,11 +28,19 @@ def trait_query(predicate: Predicate, scope: Scope) -> exp.Select:
     Where it holds for a device without the traits (`holds_when_absent`), the devices for which it
     does not: the answer is then the complement.
     """
-    names = tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
+    return scope.traits(names_of(predicate), [trait_test(predicate, scope)])
+
+
+def names_of(predicate: Predicate) -> tuple[str, ...]:
+    """The traits (or scores) that a predicate names, each once."""
+    return tuple(dict.fromkeys(prop.name for prop in properties_of(predicate)))
+
+
+def trait_test(predicate: Predicate, scope: Scope) -> exp.Expr:
+    """What `trait_query` asks of a device's records of those traits; NULL is false."""
+    names = names_of(predicate)
     test = PredicateSql(_source(names, scope.params), scope.params, scope.now).render(predicate)
-    if holds_when_absent(predicate):
-        test = negated(call("ifNull", test, number(0)))
-    return scope.traits(names, [test])
+    return negated(certain(test)) if holds_when_absent(predicate) else test
 
 
 def _source(names: tuple[str, ...], params: Parameters) -> Source:

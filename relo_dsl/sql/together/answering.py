@@ -1,0 +1,223 @@
+"""From the bits of devices to rows: which plans a device meets, and what becomes of it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlglot import exp
+
+from relo_dsl.consent import ScopedPlan
+from relo_dsl.sql.build import (
+    FALSE,
+    TRUE,
+    Parameters,
+    all_of,
+    any_of,
+    call,
+    column,
+    compare,
+    named,
+    negated,
+    number,
+    select,
+    subquery,
+    union,
+)
+from relo_dsl.sql.ranking import drawn_number
+from relo_dsl.sql.scope import Scope, device
+from relo_dsl.sql.together.atoms import Atom, Formula
+from relo_dsl.sql.together.layout import WORD, Layout, bits_of
+from relo_dsl.terms import Always, And, Not, Or
+
+#: Added to the place of a plan where the device lacks the consent that the plan needs.
+LACKING = 65_536
+#: Stands where a place has no plan.
+NOBODY = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plan, its place among those given to `passes`, and its condition as a formula."""
+
+    index: int
+    plan: ScopedPlan
+    formula: Formula
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Turns the words of a pass into its rows."""
+
+    asked: Sequence[Asked]
+    scopes: Mapping[int, Scope]
+    layout: Layout
+    params: Parameters
+    merged: tuple[str, ...]
+    """The names of the words once all reads are put together."""
+
+    def query(self, reads: Sequence[exp.Query], names: Sequence[str]) -> exp.Select:
+        """The rows of the pass: plan, part and device."""
+        code, who = self.params.alias(), self.params.alias()
+        codes = call("arrayJoin", self._codes())
+        merged = self._merged(reads, names)
+        found = select([named(device(), who), named(codes, code)], subquery(merged))
+        drawn = self.params.alias() if self._drawing else None
+        if drawn is not None:
+            drawing = named(self._drawn(who, code), drawn)
+            found = select([column(who), column(code), drawing], subquery(found))
+        lacks = compare(column(code), ">=", number(LACKING))
+        nobody = call("toFixedString", exp.Literal.string(""), number(16))
+        return select(
+            [
+                named(self._of_place("plans", "Array(UInt32)", self._indices, code), "plan"),
+                named(call("if", lacks, number(2), self._part(code, drawn)), "part"),
+                named(call("if", lacks.copy(), nobody, column(who)), "device"),
+            ],
+            subquery(found),
+            [] if drawn is None else [any_of([lacks.copy(), self._sampled(code, drawn)])],
+        )
+
+    def _merged(self, reads: Sequence[exp.Query], names: Sequence[str]) -> exp.Select:
+        """All bits of each device."""
+        words = [
+            named(call("groupBitOr", column(name)), merged)
+            for name, merged in zip(names, self.merged, strict=True)
+        ]
+        rows = subquery(union(reads, distinct=False))
+        return select([device(), *words], rows, (), [device()])
+
+    # ---- plans ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _words(self) -> list[tuple[int, list[Asked]]]:
+        """The plans, 64 of one mask together, those with a sample or a holdout after all others."""
+        groups: dict[tuple[bool, int], list[Asked]] = {}
+        for one in self.asked:
+            groups.setdefault((one.plan.plan.shares is not None, one.plan.mask), []).append(one)
+        return [
+            (mask, group[start : start + WORD])
+            for (_, mask), group in sorted(groups.items(), key=lambda item: item[0])
+            for start in range(0, len(group), WORD)
+        ]
+
+    @cached_property
+    def _places(self) -> list[Asked | None]:
+        """The plan of each place; the last places of a word may have none."""
+        return [one for _, group in self._words for one in [*group, *[None] * (WORD - len(group))]]
+
+    @property
+    def _indices(self) -> list[int]:
+        return [NOBODY if one is None else one.index for one in self._places]
+
+    def _codes(self) -> exp.Expr:
+        """The places of the plans that the device meets, raised where it lacks their consent."""
+        codes = []
+        for word, (mask, group) in enumerate(self._words):
+            met = bits_of((bit, self._formula(one.formula)) for bit, one in enumerate(group))
+            start = number(word * WORD)
+            lacking = number(word * WORD + LACKING)
+            base = call("if", self.scopes[mask].consent_guard(), start, lacking)
+            body = exp.Add(this=column("b"), expression=base)
+            name = exp.Identifier(this="b", quoted=False)
+            places = call("bitPositionsToArray", met)
+            codes.append(call("arrayMap", exp.Lambda(this=body, expressions=[name]), places))
+        return codes[0] if len(codes) == 1 else call("arrayConcat", *codes)
+
+    # ---- formulas ------------------------------------------------------------------------------
+
+    def _formula(self, formula: Formula) -> exp.Expr:
+        """A formula over the words, never NULL."""
+        match formula:
+            case Atom():
+                return self._together([(formula, True)], every=True)[0]
+            case Always(value):
+                return (TRUE if value else FALSE).copy()
+            case Not(Atom() as atom):
+                return self._together([(atom, False)], every=True)[0]
+            case Not(operand):
+                return negated(self._formula(operand))
+            case And(operands) | Or(operands):
+                every = isinstance(formula, And)
+                literals: list[tuple[Atom, bool]] = []
+                tests: list[exp.Expr] = []
+                for operand in operands:
+                    match operand:
+                        case Atom():
+                            literals.append((operand, True))
+                        case Not(Atom() as atom):
+                            literals.append((atom, False))
+                        case _:
+                            tests.append(self._formula(operand))
+                tests = self._together(literals, every=every) + tests
+                return all_of(tests) if every else any_of(tests)
+
+    def _together(self, literals: list[tuple[Atom, bool]], *, every: bool) -> list[exp.Expr]:
+        """Bits of one word that must all (or of which any) be so, in one comparison a word.
+
+        Any of them is so unless all are otherwise.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        contrary = False
+        for atom, wanted in literals:
+            word, bit = self.layout.places[atom]
+            asked, values = found.get(word, (0, 0))
+            value = (wanted is every) << bit
+            contrary |= bool(asked >> bit & 1) and (values >> bit & 1) != (wanted is every)
+            found[word] = asked | 1 << bit, values | value
+        if contrary:  # `a and not a`, or `a or not a`
+            return [(FALSE if every else TRUE).copy()]
+        return [
+            compare(
+                call("bitAnd", column(self.merged[word]), number(asked)),
+                "=" if every else "!=",
+                number(values),
+            )
+            for word, (asked, values) in sorted(found.items())
+        ]
+
+    # ---- samples and holdouts ------------------------------------------------------------------
+
+    @cached_property
+    def _drawing(self) -> bool:
+        return any(one.plan.plan.shares is not None for one in self.asked)
+
+    def _of_place(self, name: str, kind: str, values: list[Any], code: str) -> exp.Expr:
+        """What an array holds at the place of a code."""
+        place = call("bitAnd", column(code), number(LACKING - 1))
+        known = self.params.add(values, kind, name)
+        return call("arrayElement", known, exp.Add(this=place, expression=number(1)))
+
+    def _drawn(self, who: str, code: str) -> exp.Expr:
+        """The first bytes of the hash that samples go by; 0 where nothing is drawn."""
+        first = next(i for i, one in enumerate(self._places) if one and one.plan.plan.shares)
+        asks = exp.Between(this=column(code), low=number(first), high=number(LACKING - 1))
+        names = [
+            f"{one.plan.client}|{one.plan.plan.shares.name}|"
+            if one and one.plan.plan.shares
+            else ""
+            for one in self._places
+        ]
+        name = self._of_place("names", "Array(String)", names, code)
+        return call("if", asks, drawn_number(name, column(who)), number(0))
+
+    def _part(self, code: str, drawn: str | None) -> exp.Expr:
+        if drawn is None:
+            return number(0)
+        ends = [_end(one, "held_from") for one in self._places]
+        held = self._of_place("held", "Array(UInt128)", ends, code)
+        return call("if", compare(column(drawn), ">=", held), number(1), number(0))
+
+    def _sampled(self, code: str, drawn: str) -> exp.Expr:
+        ends = [_end(one, "below") for one in self._places]
+        below = self._of_place("below", "Array(UInt128)", ends, code)
+        return compare(column(drawn), "<", below)
+
+
+def _end(one: Asked | None, name: str) -> int:
+    """Where a share ends or begins; past every number where it takes all, or none."""
+    shares = None if one is None else one.plan.plan.shares
+    found = None if shares is None else getattr(shares, name)
+    return 2**64 if found is None else int(found)
