@@ -103,7 +103,7 @@ class Scan:
     def _wanted(self) -> tuple[list[exp.Expr], Window]:
         """What a row must pass to matter to any leaf, and the window that holds all of theirs."""
         after, until = self._hull
-        shared = [self._sql.render(part) for part in _ordered(self._shared)]
+        shared = [self._sql.render(part) for part in ordered(self._shared)]
         remaining = self._remaining
         where = [*shared, *([any_of(remaining)] if remaining else [])]
         return where, Window(None if after is None else At(after), At(until))
@@ -169,7 +169,7 @@ class Scan:
             parts.append(compare(column("time"), ">", self.scope.params.time(rows.after)))
         if rows.until != until:
             parts.append(compare(column("time"), "<=", self.scope.params.time(rows.until)))
-        parts += [self._sql.render(part) for part in _ordered(rows.where - self._shared)]
+        parts += [self._sql.render(part) for part in ordered(rows.where - self._shared)]
         return all_of(parts) if parts else None
 
     # ---- aggregates ----------------------------------------------------------------------------
@@ -380,6 +380,6 @@ def _may_miss(quantity: Quantity) -> bool:
             return False
 
 
-def _ordered(predicates: frozenset[Predicate]) -> list[Predicate]:
+def ordered(predicates: frozenset[Predicate]) -> list[Predicate]:
     """Predicates in an order that does not change from run to run."""
     return sorted(predicates, key=repr)

@@ -61,9 +61,10 @@ class Answering:
     def query(self, reads: Sequence[exp.Query], names: Sequence[str]) -> exp.Select:
         """The rows of the pass: plan, part and device."""
         code, who = self.params.alias(), self.params.alias()
-        codes = call("arrayJoin", self._codes())
-        merged = self._merged(reads, names)
-        found = select([named(device(), who), named(codes, code)], subquery(merged))
+        met, codes = self._codes()
+        known = select([named(device(), who), *met], subquery(self._merged(reads, names)))
+        told = named(call("arrayJoin", codes), code)
+        found = select([column(who), told], subquery(known))
         drawn = self.params.alias() if self._drawing else None
         if drawn is not None:
             drawing = named(self._drawn(who, code), drawn)
@@ -112,19 +113,25 @@ class Answering:
     def _indices(self) -> list[int]:
         return [NOBODY if one is None else one.index for one in self._places]
 
-    def _codes(self) -> exp.Expr:
-        """The places of the plans that the device meets, raised where it lacks their consent."""
-        codes = []
+    def _codes(self) -> tuple[list[exp.Alias], exp.Expr]:
+        """The places of the plans that the device meets, raised where it lacks their consent.
+
+        Gives the columns that they are made of, and the array. The consent is a column, because in
+        a lambda it would be looked up once for each place.
+        """
+        columns: list[exp.Alias] = []
+        codes: list[exp.Expr] = []
         for word, (mask, group) in enumerate(self._words):
+            bits, base = self.params.alias(), self.params.alias()
             met = bits_of((bit, self._formula(one.formula)) for bit, one in enumerate(group))
-            start = number(word * WORD)
-            lacking = number(word * WORD + LACKING)
-            base = call("if", self.scopes[mask].consent_guard(), start, lacking)
-            body = exp.Add(this=column("b"), expression=base)
+            start, lacking = number(word * WORD), number(word * WORD + LACKING)
+            raised = call("if", self.scopes[mask].consent_guard(), start, lacking)
+            columns += [named(met, bits), named(raised, base)]
+            body = exp.Add(this=column("b"), expression=column(base))
             name = exp.Identifier(this="b", quoted=False)
-            places = call("bitPositionsToArray", met)
+            places = call("bitPositionsToArray", column(bits))
             codes.append(call("arrayMap", exp.Lambda(this=body, expressions=[name]), places))
-        return codes[0] if len(codes) == 1 else call("arrayConcat", *codes)
+        return columns, codes[0] if len(codes) == 1 else call("arrayConcat", *codes)
 
     # ---- formulas ------------------------------------------------------------------------------
 
@@ -160,16 +167,20 @@ class Answering:
         Any of them is so unless all are otherwise.
         """
         found: dict[int, tuple[int, int]] = {}
-        contrary = False
+        tests: list[exp.Expr] = []
         for atom, wanted in literals:
-            word, bit = self.layout.places[atom]
+            word, bits = self.layout.places[atom]
+            if wanted is every and bits & (bits - 1):
+                # One of several bits is set: none of the others has to be.
+                test = call("bitAnd", column(self.merged[word]), number(bits))
+                tests.append(compare(test, "!=" if every else "=", number(0)))
+                continue
             asked, values = found.get(word, (0, 0))
-            value = (wanted is every) << bit
-            contrary |= bool(asked >> bit & 1) and (values >> bit & 1) != (wanted is every)
-            found[word] = asked | 1 << bit, values | value
-        if contrary:  # `a and not a`, or `a or not a`
-            return [(FALSE if every else TRUE).copy()]
-        return [
+            value = bits if wanted is every else 0
+            if (asked & bits) and (values ^ value) & asked & bits:
+                return [(FALSE if every else TRUE).copy()]  # `a and not a`, or `a or not a`
+            found[word] = asked | bits, values | value
+        return tests + [
             compare(
                 call("bitAnd", column(self.merged[word]), number(asked)),
                 "=" if every else "!=",

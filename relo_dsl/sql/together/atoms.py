@@ -38,6 +38,7 @@ from relo_dsl.terms import (
     Reference,
     Regularity,
     Score,
+    Selection,
     Sequence,
     Trait,
     Window,
@@ -49,6 +50,7 @@ _WHOLE = ("count", "distinct", "days", "weeks", "months")
 _OPPOSITE: dict[Op, Op] = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 #: The device has a visible event or identify: what the universe is made of.
 EXISTS: Literal["exists"] = "exists"
+ANY_EVENT = Did(Selection(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class Decomposing:
                 return condition
             case Not(operand):
                 return _simple(Not(self._of(operand, mask)))
-            case And(operands) | Or(operands):
-                parts = tuple(self._of(operand, mask) for operand in operands)
-                return _simple(type(condition)(parts))
+            case And(operands):
+                return _simple(And(tuple(self._of(operand, mask) for operand in operands)))
+            case Or(operands):
+                return _simple(Or(tuple(self._of(operand, mask) for operand in operands)))
             case Reference(_, inner):
                 key = mask, condition.digest
                 if key not in self._references:
@@ -114,10 +117,10 @@ class Decomposing:
         return found[0] if len(found) == 1 else _simple(Or(found))
 
     def _measured(self, condition: Comparison | Regularity, mask: int) -> Formula:
+        asked: Condition = condition
+        turned = False
         if isinstance(condition, Comparison):
             asked, turned = self._compared(condition)
-        else:
-            asked, turned = condition, False
         if isinstance(asked, Did):
             found: Formula = self._did(asked, mask)
         elif not _has_measures(asked):
@@ -144,7 +147,7 @@ class Decomposing:
                 op, right = ">=", Constant(value + 1)
             if (left.kind, op) == ("count", ">=") and 0 < right.value <= 1:
                 return Did(left.selection, left.window), turned
-            if (left.kind, op, right.value) == ("count", "=", 0):
+            if left.kind == "count" and op == "=" and right.value == 0:
                 return Did(left.selection, left.window), not turned
         return Comparison(left, op, right), turned
 

@@ -94,10 +94,10 @@ def _query(asked: Sequence[Asked], now: int) -> SqlQuery:
     plans = {one.plan.mask: one.plan for one in asked}
     scopes = {mask: Scope(plan, now, params, f"_{mask}") for mask, plan in sorted(plans.items())}
     groups = grouped(atom for one in asked for atom in atoms_of(one.formula))
-    layout = Layout.of(atom for atoms in groups.values() for atom in atoms)
+    layout = Layout.of(groups, now)
     names = tuple(params.alias() for _ in layout.masks)
     merged = tuple(params.alias() for _ in layout.masks)
-    reads = Reading(scopes, layout, names).queries()
+    reads = Reading(scopes, groups, layout, names).queries()
     query = Answering(asked, scopes, layout, params, merged).query(reads, names)
     return finished(query, list(scopes.values()), [(one.index, one.plan) for one in asked], now)
 

@@ -45,8 +45,10 @@ _DRAWN = (
 )
 #: Aggregates whose last argument says which rows they take.
 _SELECTIVE = frozenset(
-    "countIf sumIf minIf maxIf argMaxIf argMinIf uniqExactIf quantileExactLowIf "
-    "quantileExactHighIf groupArrayIf groupBitOrIf".split()
+    (
+        *("sumIf", "minIf", "maxIf", "argMaxIf", "argMinIf", "uniqExactIf", "groupBitOrIf"),
+        *("groupArrayIf", "quantileExactLowIf", "quantileExactHighIf"),
+    )
 )
 _BLIND = (exp.AggFunc, exp.AnonymousAggFunc)
 Places = Sequence[tuple[int, ScopedPlan]]
@@ -99,18 +101,18 @@ def prove_pass(query: SqlQuery, plans: Places, now: int) -> None:
         prove_shape(node, _AT_TOP)
         if isinstance(node, exp.Select) and node.args.get("limit"):
             raise ScopeError("a pass cuts nothing off")
-    found = _prove_rows(tree, query)
+    found = _prove_rows(tree)
     merged = _prove_emitted(found, query, plans, facts)
     _prove_reads(merged, named, facts)
 
 
-def _prove_rows(tree: exp.Select, query: SqlQuery) -> exp.Select:
+def _prove_rows(tree: exp.Select) -> exp.Select:
     """The outermost SELECTs: what comes out is what the codes say. Gives the one that has codes."""
     found = _inner(tree)
     emitted = found if len(found.expressions) == 2 else _inner(found)
     if len(emitted.expressions) != 2:
         raise ScopeError("expected devices and codes")
-    who, code = (one.alias for one in emitted.expressions)
+    who, code = (one.alias_or_name for one in emitted.expressions)
     place = _PLACE.format(code=code)
     lacks = f"{code} >= {_LACKING}"
     part, where = "0", None
@@ -133,7 +135,7 @@ def _prove_rows(tree: exp.Select, query: SqlQuery) -> exp.Select:
     asked = tree.args.get("where")
     if [*tree.expressions] != columns or (asked and asked.this) != where:
         raise ScopeError("the rows are not what their codes say")
-    if emitted.expressions[0].unalias() != parsed("device") or emitted.args.get("where"):
+    if emitted.args.get("where"):
         raise ScopeError("the devices are not those of the words")
     return emitted
 
@@ -152,36 +154,45 @@ def _prove_emitted(
     parts = [joined.this, *joined.expressions] if isinstance(joined, exp.ArrayConcat) else [joined]
     places = query.params.get("plans")
     masks = {index: plan.mask for index, plan in plans}
-    if not isinstance(places, list) or len(places) != _WORD * len(parts):
+    if not isinstance(places, list) or -(-len(places) // _WORD) != len(parts):
         raise ScopeError("the places of plans are not those of the words")
     if sorted(place for place in places if place != _NOBODY) != sorted(masks):
         raise ScopeError("the plans are not those that were asked")
+    met = _inner(emitted)
+    named = {one.alias: one.unalias() for one in met.expressions}
+    if named.get(emitted.expressions[0].name) != parsed("device") or met.args.get("where"):
+        raise ScopeError("the devices are not those of the words")
     words: dict[str, int] = {}
     for number, part in enumerate(parts):
         own = places[number * _WORD : (number + 1) * _WORD]
         (mask,) = {masks[place] for place in own if place != _NOBODY} or {-1}
         if mask not in facts:
             raise ScopeError("plans of several masks share a word")
-        bits = _bits_of(part, number * _WORD, facts[mask])
+        bits = _bits_of(part, number * _WORD, facts[mask], named)
         if bits.find(exp.Query):
             raise ScopeError("a formula reads")
         for column in bits.find_all(exp.Column):
             if words.setdefault(column.name, mask) != mask:
                 raise ScopeError("a word is looked at under several masks")
-    return _inner(emitted), words
+    return _inner(met), words
 
 
-def _bits_of(part: exp.Expr, start: int, facts: Facts) -> exp.Expr:
+def _bits_of(part: exp.Expr, start: int, facts: Facts, named: Mapping[str, exp.Expr]) -> exp.Expr:
     """The bits whose places are told, each under the consent that it needs."""
-    kept, _ = consent_tests(facts.plan, facts.suffix)
     bits = part.args["this"] if isinstance(part, exp.Transform) else None
-    calls = bits if isinstance(bits, exp.Anonymous) else None
-    if calls is None or calls.name != "bitPositionsToArray" or len(calls.expressions) != 1:
+    places = bits.expressions if isinstance(bits, exp.Anonymous) else []
+    if bits is None or bits.name != "bitPositionsToArray" or len(places) != 1:
         raise ScopeError("the codes are not those of bits")
-    told = parsed(f"arrayMap(b -> b + if({kept}, {start}, {start + _LACKING}), bits)")
-    if part.args["expression"] != told.args["expression"]:
+    body = part.args["expression"].this
+    base = body.expression.name if isinstance(body, exp.Add) else ""
+    told = parsed(f"arrayMap(b -> b + {base or 0}, bits)")
+    kept, _ = consent_tests(facts.plan, facts.suffix)
+    raised = parsed(f"if({kept}, {start}, {start + _LACKING})")
+    if part.args["expression"] != told.args["expression"] or named.get(base) != raised:
         raise ScopeError("a code is told without the consent in force")
-    found: exp.Expr = calls.expressions[0]
+    found = named.get(places[0].name)
+    if found is None:
+        raise ScopeError("the codes are not those of bits")
     return found
 
 
@@ -269,7 +280,7 @@ def _prove_selective(word: exp.Expr, flags: exp.Expr) -> None:
         if isinstance(part, exp.Anonymous) and part.name in ("bitOr", "bitShiftLeft", "toUInt64"):
             pending += [one for one in part.expressions if not isinstance(one, exp.Literal)]
             continue
-        aggregates = [one for one in part.find_all(*_BLIND) if one is not None]
+        aggregates = list(part.find_all(*_BLIND))
         if not aggregates:
             raise ScopeError("a bit is told without a look at what records carried")
         for one in aggregates:
@@ -279,10 +290,12 @@ def _prove_selective(word: exp.Expr, flags: exp.Expr) -> None:
 
 def _taken(aggregate: exp.Expr) -> exp.Expr | None:
     """Which rows an aggregate takes; None for all."""
+    taken: exp.Expr | None = None
     if isinstance(aggregate, exp.CountIf):
-        return aggregate.this
-    selective = isinstance(aggregate, exp.AnonymousAggFunc) and aggregate.name in _SELECTIVE
-    return aggregate.expressions[-1] if selective else None
+        taken = aggregate.this
+    elif isinstance(aggregate, exp.AnonymousAggFunc) and aggregate.name in _SELECTIVE:
+        taken = aggregate.expressions[-1]
+    return taken
 
 
 def _asks(test: exp.Expr | None, flags: exp.Expr) -> bool:

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from sqlglot import exp
 
 from relo_dsl.sql.affinity import affinity_query
-from relo_dsl.sql.build import all_of, call, named, select, subquery
+from relo_dsl.sql.build import all_of, call, column, compare, named, number, select, subquery
 from relo_dsl.sql.held import held_having
-from relo_dsl.sql.leaves import Rows, event_types, rows_of
+from relo_dsl.sql.leaves import Rows, event_types
 from relo_dsl.sql.predicates import certain
 from relo_dsl.sql.regularity import regularity_query
-from relo_dsl.sql.scans import Scan
+from relo_dsl.sql.scans import Scan, ordered
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.scores import score_having
 from relo_dsl.sql.together.atoms import EXISTS, Atom
-from relo_dsl.sql.together.layout import Layout, bits_of, either
+from relo_dsl.sql.together.layout import (
+    Layout,
+    Part,
+    Region,
+    bits_of,
+    condition_of,
+    either,
+)
 from relo_dsl.sql.traits import names_of, trait_test
 from relo_dsl.terms import (
     Affine,
@@ -32,15 +38,14 @@ from relo_dsl.terms import (
     Held,
     InList,
     Not,
+    Predicate,
     Regularity,
     Score,
-    Selection,
     Trait,
 )
 
-#: What is read at once: a table and which part of it.
-Part = tuple[str, tuple[str, ...], int]
-_ANY: Condition = Did(Selection(()))
+#: Tests of rows that are worth asking before rows are grouped.
+_FEW_TESTS = 8
 
 
 def parts_of(atom: Atom) -> list[Part]:
@@ -80,11 +85,26 @@ class SharedScan(Scan):
         """The condition over the rows of a device that has some, never NULL."""
         return self._test(condition) or exp.true()
 
-    def row_test(self, did: Did) -> exp.Expr | None:
-        """Whether one row is such an event, never NULL; None where every row is."""
-        (rows,) = rows_of(did, self.scope.now)
-        asked = super()._own(rows)
-        return certain(asked) if asked is not None and rows.where - self._shared else asked
+    def stretched(self, region: Region) -> exp.Expr | None:
+        """The bits of one row, by its time and what it passes; None where it is the first alone."""
+        params = self.scope.params
+        tests: list[tuple[int, exp.Expr]] = []
+        for place, where in enumerate(region.wheres):
+            rows = frozenset() if where is None else frozenset(_conjuncts(where))
+            # Each is made certain by itself: `AND` is many times slower where a NULL may come.
+            parts = [certain(self._sql.render(part)) for part in ordered(rows - self._shared)]
+            tests.append((place * region.width, all_of(parts) if parts else exp.true()))
+        passed = bits_of(tests) if any(not isinstance(t, exp.Boolean) for _, t in tests) else None
+        if passed is None and len(tests) > 1:
+            passed = bits_of(tests)
+        later: exp.Expr | None = None
+        for end in region.ends:
+            one = call("toUInt8", compare(column("time"), ">", params.time(end)))
+            later = one if later is None else exp.Add(this=later, expression=one)
+        if later is None:
+            return passed
+        stretch = call("bitShiftLeft", call("toUInt64", number(1)), later)
+        return stretch if passed is None else exp.Mul(this=stretch, expression=passed)
 
     def gathered(self, word: exp.Expr) -> exp.Expr:
         """The bits that any row of a device has."""
@@ -104,7 +124,10 @@ class SharedScan(Scan):
 
     def read(self, also: Sequence[exp.Alias], *, once: bool) -> exp.Select:
         """The devices of the rows that matter to any leaf."""
-        where, window = replace(self, apart=False)._wanted()
+        plain = replace(self, apart=False)
+        where, window = plain._wanted()
+        if len(plain._remaining) > _FEW_TESTS:
+            where = where[:-1]
         return self.scope.events(
             self.types, window, where, [], once=once, also=also, carried=not self.apart
         )
@@ -115,6 +138,7 @@ class Reading:
     """The reads of a pass; `scopes` are by mask, `names` those of the words."""
 
     scopes: Mapping[int, Scope]
+    groups: Mapping[Part, list[Atom]]
     layout: Layout
     names: tuple[str, ...]
 
@@ -122,15 +146,11 @@ class Reading:
         """Queries that together give the bits of every device: the device, then all words."""
         return [self._query(part, atoms) for part, atoms in self.groups.items()]
 
-    @cached_property
-    def groups(self) -> dict[Part, list[Atom]]:
-        return grouped(self.layout.places)
-
     def _query(self, part: Part, atoms: list[Atom]) -> exp.Query:
         table, names, mask = part
         match table:
             case "events":
-                return self._events(names, atoms)
+                return self._events(part, atoms)
             case "identifies":
                 return self.scopes[mask].traits(("",), [], once=False, also=self._set(atoms))
             case "traits":
@@ -154,11 +174,14 @@ class Reading:
         return self._tested([(atom, exp.true()) for atom in atoms])
 
     def _tested(self, tests: Iterable[tuple[Atom, exp.Expr]]) -> list[exp.Alias]:
+        return self._words(self._bits(tests))
+
+    def _bits(self, tests: Iterable[tuple[Atom, exp.Expr]]) -> dict[int, exp.Expr]:
         bits: dict[int, list[tuple[int, exp.Expr]]] = {}
         for atom, test in tests:
-            word, bit = self.layout.places[atom]
-            bits.setdefault(word, []).append((bit, test))
-        return self._words({word: bits_of(found) for word, found in bits.items()})
+            word, place = self.layout.places[atom]
+            bits.setdefault(word, []).append((place.bit_length() - 1, test))
+        return {word: bits_of(found) for word, found in bits.items()}
 
     # ---- records -------------------------------------------------------------------------------
 
@@ -185,32 +208,32 @@ class Reading:
 
     # ---- events --------------------------------------------------------------------------------
 
-    def _events(self, types: tuple[str, ...], atoms: list[Atom]) -> exp.Query:
-        conditions = {atom: _ANY if atom.what == EXISTS else atom.what for atom in atoms}
-        everything = And(tuple(dict.fromkeys(conditions.values())))
+    def _events(self, part: Part, atoms: list[Atom]) -> exp.Query:
+        everything = And(tuple(dict.fromkeys(condition_of(atom) for atom in atoms)))
         masks = dict.fromkeys(atom.mask for atom in atoms)
         scans = {
-            mask: SharedScan(self.scopes[mask], everything, types, apart=len(masks) > 1)
+            mask: SharedScan(self.scopes[mask], everything, part[1], apart=len(masks) > 1)
             for mask in masks
         }
-        rows: dict[int, list[tuple[int, exp.Expr]]] = {}
-        devices: dict[int, list[tuple[int, exp.Expr]]] = {}
-        for atom, condition in conditions.items():
-            word, bit = self.layout.places[atom]
-            scan = scans[atom.mask]
-            if isinstance(condition, Did):
-                test = scan.row_test(condition)
-                of_device = test is None and not scan.apart
-                found = devices if of_device else rows
-                found.setdefault(word, []).append((bit, test or exp.true()))
-            else:
-                devices.setdefault(word, []).append((bit, scan.test(condition)))
         words: dict[int, exp.Expr] = {}
-        for word in {*rows, *devices}:
-            parts = [bits_of(devices[word])] if word in devices else []
-            if word in rows:
-                parts.append(scans[self.layout.masks[word]].gathered(bits_of(rows[word])))
-            words[word] = either(parts)
+        grouped_ = False
+        for region in self.layout.regions[part]:
+            for mask, word in region.words.items():
+                row = scans[mask].stretched(region)
+                if row is None and not scans[mask].apart:
+                    words[word] = either([call("toUInt64", exp.true())])
+                    continue
+                grouped_ = True
+                words[word] = scans[mask].gathered(row or call("toUInt64", exp.true()))
+        tests = [
+            (atom, scans[atom.mask].test(condition_of(atom)))
+            for atom in atoms
+            if not isinstance(condition_of(atom), Did)
+        ]
         first = next(iter(scans.values()))
-        once = any(not isinstance(c, Did) for c in conditions.values()) or bool(rows)
-        return first.read(self._words(words), once=once)
+        words |= self._bits(tests)
+        return first.read(self._words(words), once=grouped_ or bool(tests))
+
+
+def _conjuncts(where: Predicate) -> tuple[Predicate, ...]:
+    return where.operands if isinstance(where, And) else (where,)
