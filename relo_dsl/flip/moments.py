@@ -78,7 +78,7 @@ def boundaries(scoped: ScopedPlan, history: History, device: str, at: int) -> li
     Where the plan asks what others bought (`affine to`), the boundaries of all devices are given.
     """
     watches = dict.fromkeys(_watches(scoped.plan.condition))
-    shared = is_shared(scoped.plan.condition)
+    shared = affinities(scoped.plan.condition)
     known = history.devices.values() if shared else [history.devices[device]]
     found = {
         moment
@@ -243,12 +243,21 @@ def _times(predicate: Predicate, inside: tuple[Property, ...] = ()) -> Iterator[
             pass
 
 
-def is_shared(condition: Condition) -> bool:
-    """Whether other devices have a say in a condition (`affine to`)."""
-    match condition:
-        case And(operands) | Or(operands):
-            return any(map(is_shared, operands))
-        case Not(inner) | Reference(_, inner):
-            return is_shared(inner)
-        case _:
-            return isinstance(condition, Affine)
+def affinities(condition: Condition) -> tuple[Affine, ...]:
+    """Where other devices have a say in a condition: every `affine to` in it, once."""
+    found: dict[Affine, None] = {}
+
+    def visit(node: Condition) -> None:
+        match node:
+            case And(operands) | Or(operands):
+                for operand in operands:
+                    visit(operand)
+            case Not(inner) | Reference(_, inner):
+                visit(inner)
+            case Affine():
+                found[node] = None
+            case _:
+                pass
+
+    visit(condition)
+    return tuple(found)

@@ -21,18 +21,7 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
     def product() -> exp.Expr:
         return column(name)
 
-    buyers = is_in(device(), _buyers(affine, scope))
-    shared = select(
-        [product()],
-        subquery(_bought(affine, scope, name)),
-        [
-            buyers,
-            scope.consent_guard(),
-            compare(product(), "!=", scope.params.string(affine.product)),
-        ],
-        [product()],
-        [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
-    )
+    shared = companions(affine, scope, name)
 
     def itself() -> exp.Expr:
         return compare(product(), "=", scope.params.string(affine.product))
@@ -43,6 +32,25 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
         [any_of([is_in(product(), shared), itself()])],
         [device()],
         [compare(call("countIf", itself()), "=", number(0))],
+    )
+
+
+def companions(affine: Affine, scope: Scope, name: str) -> exp.Select:
+    """The products that go with the one asked about, each once, under the name."""
+
+    def product() -> exp.Expr:
+        return column(name)
+
+    return select(
+        [product()],
+        subquery(_bought(affine, scope, name)),
+        [
+            is_in(device(), _buyers(affine, scope)),
+            scope.consent_guard(),
+            compare(product(), "!=", scope.params.string(affine.product)),
+        ],
+        [product()],
+        [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
     )
 
 
