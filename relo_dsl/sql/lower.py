@@ -84,7 +84,7 @@ class Lowering:
         condition = factored(condition)
         for reference in _used_twice(condition):
             name = f"reference_{len(self.ctes) + 1}"
-            self.ctes.append(_cte(name, self._devices(reference.condition)))
+            self.ctes.append(_cte(name, self._devices(factored(reference.condition))))
             self.shared[reference.digest] = name
         return self._devices(condition)
 
