@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     """The folder of the embedded engine, the embedded sets and the installation's key."""
     database: str = "default"
     """The ClickHouse database."""
+    cluster: str | None = None
+    """The name of the cluster that the ClickHouse server of `events` is a node of."""
     key: SecretStr | None = None
     """The installation's key, 64 hex digits; None: the file `key` in `data`."""
     limits: Limits = Limits()
@@ -148,10 +150,17 @@ class Settings(BaseSettings):
     def _set_store(cls, value: str) -> str:
         return _store(value, SET_SCHEMES, "the URL of a Redis, Valkey or Dragonfly")
 
-    @field_validator("database")
+    @field_validator("cluster")
     @classmethod
-    def _plain_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value):
+    def _of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("events", "embedded") == "embedded":
+            raise ValueError("a cluster needs `events`, the URL of one of its nodes")
+        return value
+
+    @field_validator("database", "cluster")
+    @classmethod
+    def _plain_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value):
             raise ValueError("expected a name of letters, digits and `_`")
         return value
 

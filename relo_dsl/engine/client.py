@@ -12,10 +12,13 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from relo_dsl.engine.cluster import SESSION, Cluster
+from relo_dsl.engine.errors import EngineError, first_line, translated
 from relo_dsl.engine.lock import FolderLock
 from relo_dsl.engine.parameters import in_pieces, sendable
 from relo_dsl.errors import UserError
@@ -34,6 +37,14 @@ _SESSION = {
     "max_expanded_ast_elements": 5_000_000,
     "max_parser_depth": 4_000,
 }
+#: Seconds until a server must have taken the connection.
+CONNECT_SECONDS = 10
+#: Seconds beyond a query's own limit after which an answer counts as lost.
+SILENCE_SECONDS = 300
+_NOT_OPENED = (
+    "see whether the server runs and takes this name and password; `events` in relo.toml, or "
+    "RELO_EVENTS, names it"
+)
 #: Settings of an insert whose rows appear all at once or, after a crash, not at all.
 ONE_PART: dict[str, object] = {
     "min_insert_block_size_rows": 1_000_000_000,
@@ -42,21 +53,6 @@ ONE_PART: dict[str, object] = {
     "max_insert_threads": 1,
     "async_insert": 0,
 }
-# ClickHouse's error codes for a limit that was reached, and the setting that holds the limit.
-_LIMIT_ERRORS = {
-    158: "max_rows_to_read",
-    159: "max_seconds",
-    160: "max_seconds",
-    241: "max_memory_bytes",
-}
-
-
-class EngineError(Exception):
-    """ClickHouse refused or failed; `code` is its error number, 0 where it gave none."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class Members:
         # chDB tells a stream's cost nowhere, but nobody else reads in this process.
         counts = [engine.counters(), engine.counters()] if engine.is_embedded else []
         started = time.perf_counter()
-        with engine.stream(self._query, self._limits) as stream, translated():
+        with engine.stream(self._query, self._limits) as stream, engine.translated():
             for columns in stream:
                 self.count += len(columns[0])
                 yield list(columns[0])
@@ -108,7 +104,13 @@ class Engine:
     """A connection, for one thread at a time. Use as a context manager, or call `close`."""
 
     def __init__(
-        self, connect: Mapping[str, Any], *, lock: FolderLock | None, database: str, limits: Limits
+        self,
+        connect: Mapping[str, Any],
+        *,
+        lock: FolderLock | None,
+        database: str,
+        limits: Limits,
+        cluster: str | None = None,
     ) -> None:
         """Use `Engine.open`, `Engine.embedded` or `Engine.server`."""
         self._connect = dict(connect)
@@ -118,6 +120,8 @@ class Engine:
         self.limits = limits
         self.database = database
         self.is_embedded = lock is not None
+        self.cluster = None if cluster is None else Cluster(cluster, database)
+        self.where = str(connect.get("path") or _without_password(connect["dsn"]))
         try:
             self._client: Client | None = self._new_client()
         except BaseException:
@@ -135,7 +139,12 @@ class Engine:
         if settings.events == "embedded":
             engine = cls.embedded(settings.data, limits=settings.limits)
         else:
-            engine = cls.server(settings.events, database=settings.database, limits=settings.limits)
+            engine = cls.server(
+                settings.events,
+                database=settings.database,
+                limits=settings.limits,
+                cluster=settings.cluster,
+            )
         try:
             engine.migrate()
         except BaseException:
@@ -151,33 +160,54 @@ class Engine:
         return cls(connect, lock=lock, database="default", limits=limits or Limits())
 
     @classmethod
-    def server(cls, url: str, *, database: str, limits: Limits | None = None) -> Self:
-        """A ClickHouse server. Makes the database if it is missing, but no tables."""
-        # In the body: what a definition looks for has no place in a proxy's log of URLs.
-        connect = {"dsn": url, "form_encode_query_params": True}
-        engine = cls(connect, lock=None, database=database, limits=limits or Limits())
-        engine.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
-        engine.close()
-        return cls(
-            {**connect, "database": database},
-            lock=None,
-            database=database,
-            limits=limits or Limits(),
-        )
+    def server(
+        cls,
+        url: str,
+        *,
+        database: str,
+        limits: Limits | None = None,
+        cluster: str | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> Self:
+        """A ClickHouse server, or one node of a `cluster`. Makes the database if it is missing, but
+        no tables. An answer that is `silence_seconds` later than a query may take counts as lost.
+        """
+        limits = limits or Limits()
+        connect = {
+            "dsn": url,
+            # In the body: what a definition looks for has no place in a proxy's log of URLs.
+            "form_encode_query_params": True,
+            "connect_timeout": CONNECT_SECONDS,
+            # Nothing comes before a query is done, and the server itself stops it at its limit.
+            "send_receive_timeout": limits.max_seconds + silence_seconds,
+        }
+        engine = cls(connect, lock=None, database=database, limits=limits, cluster=cluster)
+        with closing(engine):
+            made = f"CREATE DATABASE IF NOT EXISTS `{database}`"
+            engine.command(engine.cluster.create_database() if engine.cluster else made)
+        connect["database"] = database
+        return cls(connect, lock=None, database=database, limits=limits, cluster=cluster)
 
     def _new_client(self) -> Client:
         import clickhouse_connect  # heavy: over a second with chDB
         from clickhouse_connect.driver.exceptions import Error
 
-        where = self._connect.get("path") or _without_password(self._connect["dsn"])
+        session = {**_SESSION, **(SESSION if self.cluster else {})}
         try:
-            client = clickhouse_connect.get_client(**self._connect, settings=_SESSION)
+            client = clickhouse_connect.get_client(**self._connect, settings=session)
         except Error as error:
-            raise UserError(f"cannot open the event store {where}: {_first_line(error)}") from error
+            raise UserError(
+                f"cannot open the event store {self.where}: {first_line(error)}",
+                None if self.is_embedded else _NOT_OPENED,
+            ) from error
         if self.is_embedded:
             # clickhouse-connect 1.12 takes the rows that chDB returned for those that it read.
             client._backend._summary = _chdb_summary  # type: ignore[attr-defined]
         return client
+
+    def translated(self) -> translated:
+        """Turns clickhouse-connect's errors into ours, which name this store."""
+        return translated(self.where)
 
     @property
     def client(self) -> Client:
@@ -204,16 +234,17 @@ class Engine:
 
         Raises UserError where a limit was reached, EngineError for anything else.
         """
-        text, params = self._prepared(_read_only(query, limits or self.limits))
+        text, params = self._prepared(self._compiled(query, limits or self.limits))
         client = self.client
         started = time.perf_counter()
-        with translated():
+        with self.translated():
             result = client.query(text, parameters=params or None)
+            found = result.result_rows  # read only now: an answer may still break off
         elapsed = time.perf_counter() - started
         summary = result.summary
         return Result(
             tuple(result.column_names),
-            [tuple(row) for row in result.result_rows],
+            [tuple(row) for row in found],
             elapsed,
             int(summary.get("read_rows", 0)),
             int(summary.get("read_bytes", 0)),
@@ -235,10 +266,10 @@ class Engine:
 
     def stream(self, query: SqlQuery, limits: Limits) -> StreamContext:
         """The column blocks of a read-only query, over a connection kept for streams."""
-        text, params = self._prepared(_read_only(query, limits))
+        text, params = self._prepared(self._compiled(query, limits))
         # A server then sends what the query cost, or its error, before the first row.
         whole = None if self.is_embedded else {"wait_end_of_query": 1}
-        with translated():
+        with self.translated():
             return self.open_streams().query_column_block_stream(
                 text, parameters=params or None, settings=whole
             )
@@ -258,23 +289,27 @@ class Engine:
     ) -> None:
         """Runs a statement that changes something. Raises EngineError."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with translated():
+        with self.translated():
             self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
 
     def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of an internal query, without limits."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with translated():
+        with self.translated():
             found = self.client.query(text, parameters=sent or None)
-        return [tuple(row) for row in found.result_rows]
+            return [tuple(row) for row in found.result_rows]
 
     def insert_arrow(self, table: str, data: pa.Table, *, one_part: bool = False) -> None:
         """Appends an Arrow table to a table that has all of its columns.
 
         With `one_part` its rows appear all at once: after a crash there are all of them or none.
         """
-        with translated():
+        with self.translated():
             self.client.insert_arrow(table, data, settings=dict(ONE_PART) if one_part else None)
+
+    def _compiled(self, query: SqlQuery, limits: Limits) -> SqlQuery:
+        placed = query if self.cluster is None else self.cluster.query(query)
+        return _read_only(placed, limits)
 
     def _prepared(self, query: SqlQuery) -> tuple[str, dict[str, object]]:
         params = sendable(query.params)
@@ -318,39 +353,6 @@ def _chdb_summary(result: Any) -> dict[str, str]:
         "read_rows": str(result.storage_rows_read()),
         "read_bytes": str(result.storage_bytes_read()),
     }
-
-
-class translated:  # noqa: N801 - reads as a statement
-    """Turns clickhouse-connect's errors into ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        from clickhouse_connect.driver.exceptions import Error
-
-        if isinstance(error, Error):
-            raise _our_error(error) from error
-
-
-def _our_error(error: Exception) -> Exception:
-    message = _first_line(error)
-    found = re.search(r"Code: (\d+)", str(error))
-    code = int(found.group(1)) if found else 0
-    if code in _LIMIT_ERRORS:
-        setting = _LIMIT_ERRORS[code]
-        return UserError(
-            f"the query reached a limit: {message}",
-            f"raise `{setting}` under [limits] in relo.toml, or ask for less",
-        )
-    return EngineError(message, code)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
-    return re.sub(r"^(Code: \d+\. DB::Exception: )+", "", text)[:500]
 
 
 def _without_password(url: str) -> str:

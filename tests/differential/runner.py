@@ -90,7 +90,7 @@ def compare(
     for number, (client, case) in enumerate(placed):
         tally.cases += 1
         usual = tuple(QUERIES) if number % 4 == 0 else ("members",)
-        yield from _compare(engine, client, case, tally, asked or usual)
+        yield from compare_case(engine, client, case, tally, asked or usual)
 
 
 def load(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
@@ -132,7 +132,7 @@ def _load_lists(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
     engine.insert_arrow("lists", pa.table(columns), one_part=True)
 
 
-def _compare(
+def compare_case(
     engine: Engine, client: int, case: Case, tally: Tally, asked: Sequence[str]
 ) -> Iterator[Mismatch]:
     started = time.perf_counter()
