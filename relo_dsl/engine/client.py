@@ -8,6 +8,7 @@ child, and closes itself at exit.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import time
@@ -37,6 +38,8 @@ _SESSION = {
     "max_expanded_ast_elements": 5_000_000,
     "max_parser_depth": 4_000,
 }
+# What goes wrong is told by our errors; its warnings would be printed with their tracebacks.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 #: Seconds until a server must have taken the connection.
 CONNECT_SECONDS = 10
 #: Seconds beyond a query's own limit after which an answer counts as lost.
