@@ -52,6 +52,9 @@ COMMANDS: dict[str, Entry] = {
     "members": Entry("Publish", "relo_server.cli.members:command", "Print a published set."),
     "has": Entry("Publish", "relo_server.cli.has:command", "Ask whether devices are in a set."),
     "key": Entry("Publish", "relo_server.cli.key:command", "Tell the key of a device."),
+    "migrate": Entry(
+        "Operate", "relo_server.cli.migrate:command", "Copy the events into another store."
+    ),
 }
 
 EPILOG = """\b

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +221,14 @@ class Engine:
             raise EngineError("the engine does not survive fork: open it in the child")
         return self._client
 
+    @property
+    def is_in(self) -> str:
+        """`IN`, where the rows of a stored table are looked up in a table of this connection's own.
+
+        On a cluster the set is worked out here and sent along: the shards do not have that table.
+        """
+        return "IN" if self.cluster is None else "GLOBAL IN"
+
     def migrate(self) -> None:
         """Brings the tables up to date, and clears away what an interrupted load left behind.
 
@@ -309,6 +317,20 @@ class Engine:
         """
         with self.translated():
             self.client.insert_arrow(table, data, settings=dict(ONE_PART) if one_part else None)
+
+    def native(self, text: str) -> bytes:
+        """The rows of an internal query as ClickHouse's own bytes, all of them or an error."""
+        whole = None if self.is_embedded else {"wait_end_of_query": 1}
+        with self.translated():
+            return bytes(self.client.raw_query(text, settings=whole, fmt="Native"))
+
+    def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
+        """Appends what `native` gave; after a crash all of its rows are there or none."""
+        # Bytes would be sent again, and perhaps stored again, where the answer to them is lost; what
+        # can be read but once is not (clickhouse-connect 1.12).
+        once = (part for part in (data,))
+        with self.translated():
+            self.client.raw_insert(table, columns, once, settings=dict(ONE_PART), fmt="Native")
 
     def _compiled(self, query: SqlQuery, limits: Limits) -> SqlQuery:
         placed = query if self.cluster is None else self.cluster.query(query)

@@ -67,14 +67,20 @@ _AGGREGATE = re.compile(
 
 
 @lru_cache(maxsize=1)
-def cut_tables() -> frozenset[str]:
-    """The tables that are cut into shards: those of the migrations whose rows are of devices."""
-    return frozenset(
-        match[2]
+def made_tables() -> dict[str, str]:
+    """The tables that the migrations make, in their order, and their columns as SQL."""
+    return {
+        match[2]: match[3]
         for _, sql in migrations().values()
         for statement in statements(sql)
-        if (match := _CREATE.fullmatch(statement)) and _is_cut(match[2], match[3])
-    )
+        if (match := _CREATE.fullmatch(statement))
+    }
+
+
+@lru_cache(maxsize=1)
+def cut_tables() -> frozenset[str]:
+    """The tables that are cut into shards: those whose rows are of devices."""
+    return frozenset(name for name, columns in made_tables().items() if _is_cut(name, columns))
 
 
 def _is_cut(name: str, columns: str) -> bool:

@@ -116,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
                     return
             asked |= {name: value.decode() for name, value in fields.items()}
             body = b""
+        # A query may stand in the URL or in front of the data that it inserts.
+        if head := re.match(rb"(?is)\s*(INSERT INTO [^\n]*? FORMAT \w+)[ \r]*\n", body):
+            asked["query"], body = head[1].decode(), body[head.end() :]
         text = asked.get("query") or body.decode(errors="replace")
         fault = self.server.fault(text)
         if fault and fault.kind == "hang up":
