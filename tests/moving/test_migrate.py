@@ -14,6 +14,7 @@ import pytest
 
 from relo_dsl.engine import Engine
 from tests.conftest import REPOSITORY
+from tests.docs.examples import DOCS, blocks
 from tests.engine.http_server import Elsewhere, Fault
 
 DAY = 86_400_000
@@ -200,3 +201,12 @@ def test_a_store_without_its_key_is_not_copied(project: Path, tmp_path: Path) ->
     assert result.returncode == 2
     assert "the installation's key is neither in RELO_KEY nor in" in result.stderr
     assert not (tmp_path / "key").exists()
+
+
+def test_the_guide_shows_what_is_printed(project: Path, elsewhere: Elsewhere) -> None:
+    guide = blocks((DOCS / "guides" / "migrate.md").read_text(encoding="utf-8"))
+    (shown,) = [block.text for block in guide if block.language == "console"]
+    command, _, output = shown.partition("\n")
+    words = command.replace("http://clickhouse.example:8123", elsewhere.url).split()[2:]
+    result = run(project, *words)
+    assert (result.stdout, result.stderr, result.returncode) == (output, "", 0)

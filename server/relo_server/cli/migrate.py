@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -169,13 +168,11 @@ def _print(found: list[Moved], goal: Settings) -> None:
         hint = "repeat it while nobody loads; rows that are only there were not copied from here"
         click.echo(f"help: {hint}", err=True)
         return
-    where = f'data = "{shown_path(goal.data)}"'
-    if goal.events != "embedded":
-        where = f'database = "{goal.database}"' + (
-            f', cluster = "{goal.cluster}"' if goal.cluster else ""
-        )
-        where = f"{where} and `events` (or RELO_EVENTS)"
-    click.echo(f"\nthe same in both; set {where} in relo.toml, keep the installation's key,")
-    click.echo("and `relo build --all` publishes from there")
-    if os.environ.get("RELO_EVENTS"):
-        click.echo("RELO_EVENTS still names the store that was copied", err=True)
+    if goal.events == "embedded":
+        where = f"`data` to {shown_path(goal.data)} and `events` to embedded"
+    else:
+        where = f"`events` and `database` ({goal.database})"
+        if goal.cluster:
+            where += f" and `cluster` ({goal.cluster})"
+    click.echo(f"\nthe same in both: set {where},")
+    click.echo("keep the installation's key, and `relo build --all` publishes from there")
