@@ -326,8 +326,8 @@ class Engine:
 
     def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
         """Appends what `native` gave; after a crash all of its rows are there or none."""
-        # Bytes would be sent again, and perhaps stored again, where the answer to them is lost; what
-        # can be read but once is not (clickhouse-connect 1.12).
+        # Bytes would be sent again, and perhaps stored again, where the answer to them is lost:
+        # clickhouse-connect 1.12 does so with whatever it can read twice.
         once = (part for part in (data,))
         with self.translated():
             self.client.raw_insert(table, columns, once, settings=dict(ONE_PART), fmt="Native")

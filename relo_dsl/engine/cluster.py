@@ -169,7 +169,7 @@ def _rewritten(text: str, cluster: str, database: str) -> str:
     tables = {table.name for table in tree.find_all(exp.Table)}
     if not isinstance(tree, exp.Query) or not tables & cut_tables():
         return text
-    if isinstance(tree, exp.Select) and is_local(tree):
+    if is_local(tree):
         outer = _collected(tree)
         _read_local(tree, database)
         shards = f"cluster(`{cluster}`, view({tree.sql(dialect=Written)}))"
@@ -180,7 +180,7 @@ def _rewritten(text: str, cluster: str, database: str) -> str:
     return tree.sql(dialect=DIALECT)
 
 
-def _read_local(tree: exp.Select, database: str) -> None:
+def _read_local(tree: exp.Query, database: str) -> None:
     """Lets a query read the tables of the node that it runs on."""
     from sqlglot import exp
 
@@ -192,12 +192,12 @@ def _read_local(tree: exp.Select, database: str) -> None:
         table.set("db", exp.to_identifier(database, quoted=True))
 
 
-def _collected(tree: exp.Select) -> str:
+def _collected(tree: exp.Query) -> str:
     """What the node that was asked makes of the shards' answers; names the columns of theirs."""
     from sqlglot import exp
 
     names = []
-    for item in tree.expressions:
+    for item in next(_answers(tree)).expressions:
         if isinstance(item, exp.Count):
             # Every device is on one shard, so the counts add up.
             item.replace(exp.alias_(item.copy(), "n"))
@@ -206,7 +206,7 @@ def _collected(tree: exp.Select) -> str:
     return ", ".join(names)
 
 
-def is_local(tree: exp.Select) -> bool:
+def is_local(tree: exp.Query) -> bool:
     """Whether each device is judged by its own records alone, so that a shard can answer for its
     own devices. Whatever is not known to be so is not.
     """
@@ -214,9 +214,26 @@ def is_local(tree: exp.Select) -> bool:
 
     if any(tree.find_all(exp.Join, exp.Window, exp.Limit, exp.Order, exp.Offset)):
         return False
+    # Every shard has all of a list: its devices may be looked up there, never listed.
+    copies = (table for table in tree.find_all(exp.Table) if table.name in _COPIED)
+    if not all(table.find_ancestor(exp.In) for table in copies):
+        return False
     if not all(_looks_up_devices(test) for test in tree.find_all(exp.In)):
         return False
+    if not all(_unites_devices(union) for union in tree.find_all(exp.SetOperation)):
+        return False
     return all(_keeps_devices_apart(select, tree) for select in tree.find_all(exp.Select))
+
+
+def _unites_devices(union: exp.SetOperation) -> bool:
+    """Whether no row of a union can meet one of another shard."""
+    from sqlglot import exp
+
+    if not isinstance(union, exp.Union):
+        return False
+    if not union.args.get("distinct"):
+        return True
+    return all(exp.column("device") in select.expressions for select in _answers(union))
 
 
 def _looks_up_devices(test: exp.In) -> bool:
@@ -245,7 +262,7 @@ def _answers(query: exp.Expr) -> Iterator[exp.Select]:
         yield query
 
 
-def _keeps_devices_apart(select: exp.Select, outermost: exp.Select) -> bool:
+def _keeps_devices_apart(select: exp.Select, outermost: exp.Query) -> bool:
     from sqlglot import exp
 
     group = select.args.get("group")

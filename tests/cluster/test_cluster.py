@@ -22,6 +22,7 @@ from relo_dsl.engine.migrate import migrations, statements
 from relo_dsl.errors import UserError
 from relo_dsl.settings import Settings, SettingsError
 from relo_dsl.sql.lower import count_query, holdout_query, members_query, withheld_query
+from relo_dsl.sql.query import SqlQuery
 from relo_dsl.times import parse_instant
 from relo_dsl.workspace import Workspace
 from tests.conftest import REPOSITORY
@@ -158,12 +159,30 @@ def test_every_definition_of_the_demo_has_a_way() -> None:
         "SELECT device FROM events WHERE device IN (SELECT tie FROM events)",
         "SELECT count() FROM events HAVING count() > 3",
         "SELECT quantileExactLow(tie) FROM events",
+        # Every shard has the whole list.
+        "SELECT device FROM events UNION ALL SELECT device FROM lists",
+        "SELECT event_type FROM events UNION DISTINCT SELECT name FROM traits",
+        "SELECT device FROM events EXCEPT SELECT device FROM traits",
     ],
 )
 def test_what_compares_devices_is_not_local(text: str) -> None:
     tree = sqlglot.parse_one(text, dialect="clickhouse")
-    assert isinstance(tree, exp.Select)
+    assert isinstance(tree, exp.Query)
     assert not is_local(tree)
+
+
+def test_a_pass_for_many_goes_to_the_shards() -> None:
+    text = (
+        "SELECT 0 AS plan, 0 AS part, device FROM events GROUP BY device HAVING count() > 1 "
+        "UNION ALL SELECT 1 AS plan, 0 AS part, device FROM traits "
+        "WHERE device IN (SELECT device FROM lists)"
+    )
+    assert CLUSTER.query(SqlQuery(text)).text == (
+        "SELECT plan, part, device FROM cluster(`main`, view(SELECT 0 AS plan, 0 AS part, device "
+        'FROM "relo".events_local GROUP BY device HAVING count() > 1 UNION ALL SELECT 1 AS plan, '
+        '0 AS part, device FROM "relo".traits_local WHERE device IN (SELECT device FROM '
+        '"relo".lists)))'
+    )
 
 
 def test_two_shards_answer_as_the_evaluator_does() -> None:
