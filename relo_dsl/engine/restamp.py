@@ -1,9 +1,9 @@
 """Consent that arrives late: what is stored after its time gets the flags it should have had.
 
 A record that did not carry flags has its device's consent at its time. When a consent record comes
-in with a time before that of stored rows, their `flags` and `retain_months` are worked out again
-from the device's whole history, before the record itself is stored: a crash in between is mended by
-repeating the load, which finds the record new and does it all again.
+in with a time before that of stored rows, their `flags`, and the `retain_months` of events, are
+worked out again from the device's whole history, before the record itself is stored: a crash in
+between is mended by repeating the load, which finds the record new and does it all again.
 """
 
 # ruff: noqa: S608 - the texts are made of this module's own table names and of numbers
@@ -76,7 +76,7 @@ def _correct(engine: Engine, table: str, joined: str) -> None:
     at = f"arrayLastIndex(x -> x <= time, {look('times')})"
     stamp = f"{look('stamps')}[{at}]"
     changes = [f"flags = if(carried = 1, flags, if({at} = 0, {look('default_flags')}, {stamp}))"]
-    if table != "scores":
+    if table == "events":
         granted = f"{at} != 0 AND bitAnd({stamp}, 64) != 0"
         changes.append(
             f"retain_months = if({granted}, {look('extended_months')}, {look('retain_months')})"

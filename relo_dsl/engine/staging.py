@@ -207,7 +207,7 @@ class Staging:
         else:
             source = self._with_consent(kept)
             values |= self._stamps()
-            if name != "scores":
+            if name == "events":
                 columns.append("retain_months")
         if name == "events" and self._exists(f"{self.tables[name]} WHERE rest != ''"):
             values |= self._fallbacks()

@@ -90,12 +90,13 @@ def boundaries(scoped: ScopedPlan, history: History, device: str, at: int) -> li
 
 
 def _of_device(plan: Plan, device: Device, watches: tuple[_Watch, ...], at: int) -> Iterator[int]:
-    for record in device.consents:
-        yield record.time
+    for consent in device.consents:
+        yield consent.time
     for score in device.scores:
         yield score.time
-    for event in (*device.events, *device.identifies):
-        yield event.time  # comes into sight, and may make the device exist
+    for record in (*device.events, *device.identifies):
+        yield record.time  # comes into sight, and may make the device exist
+    for event in device.events:
         for months in (plan.retention_months, plan.extended_months):
             if plan.retention_months is not None and months is not None:
                 yield from expiries(event.time, months)

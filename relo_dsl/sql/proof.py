@@ -2,9 +2,10 @@
 
 Every table that the text reads must be one we know, must stand in a SELECT of its own, and that
 SELECT must ask, at the top of its WHERE and in the words that stand here, for the client, for
-nothing after T or past its retention, and for the consent each record carried. The outermost SELECT
-must ask for the consent in force. No clause, function or alias stands anywhere that the compiler
-does not use: an alias could take a column's name, a function or `IN table` could read unseen.
+nothing after T, for no event past its retention, and for the consent each record carried. The
+outermost SELECT must ask for the consent in force. No clause, function or alias stands anywhere
+that the compiler does not use: an alias could take a column's name, a function or `IN table` could
+read unseen.
 Whatever fails here is a defect of the compiler, never of the definition.
 """
 
@@ -26,7 +27,7 @@ from relo_dsl.times import subtract_months
 #: The tables a segment may read, and the guards each must carry.
 _GUARDS: dict[str, frozenset[str]] = {
     "events": frozenset({"client", "time", "flags", "retention"}),
-    "traits": frozenset({"client", "time", "flags", "retention"}),
+    "traits": frozenset({"client", "time", "flags"}),
     "consent": frozenset({"client", "time"}),
     "scores": frozenset({"client", "time", "flags"}),
     "lists": frozenset({"client"}),

@@ -50,8 +50,8 @@ class Loaded:
     """What became of the records of some files.
 
     `reasons` and `reason_rows` count refused records, and the rows they were made of, by mistake;
-    `expired` counts accepted events and traits that are older than the retention, which the store
-    drops (all but those for which flag 64 was granted); `repeated_rows` rows left out by a mapping.
+    `expired` counts accepted events that are older than the retention, which the store drops (all
+    but those for which flag 64 was granted); `repeated_rows` rows left out by a mapping.
     """
 
     accepted: int = 0
@@ -161,8 +161,7 @@ class _Source:
                     yield record
 
     def _is_expired(self, record: Record) -> bool:
-        kept = self.oldest is None or record.kind not in ("event", "identify")
-        return not kept and record.time < (self.oldest or 0)
+        return record.kind == "event" and self.oldest is not None and record.time < self.oldest
 
     def refuse_typed(self, _record: Record, error: RecordError) -> None:
         """Notes the record that was taken last: its values have other types than the catalog's."""
