@@ -32,6 +32,7 @@ from relo_dsl.analysis.quantities import (
     can_be_ordered,
     domain,
     has_no_events,
+    has_no_value,
     is_never_missing,
     is_present_with,
     is_whole,
@@ -39,7 +40,7 @@ from relo_dsl.analysis.quantities import (
     selects_within,
     tidy,
 )
-from relo_dsl.analysis.ranges import compared, point
+from relo_dsl.analysis.ranges import NOTHING, compared, point
 from relo_dsl.analysis.windows import (
     belongs,
     cells,
@@ -48,6 +49,7 @@ from relo_dsl.analysis.windows import (
     includes,
     on_line,
 )
+from relo_dsl.numbers import calculate
 from relo_dsl.terms import (
     ALL_TIME,
     Affine,
@@ -60,6 +62,7 @@ from relo_dsl.terms import (
     Condition,
     Constant,
     Did,
+    Exists,
     Extreme,
     Held,
     Measure,
@@ -142,8 +145,9 @@ class _Maker:
                     for window in condition.windows()
                 )
                 yield All(each) if at_least == periods else AnyOf(each)
-            case Affine(selection):
-                yield _counted(selection, ALL_TIME, some=True)
+            case Affine(selection, prop):
+                yield _counted(selection.narrowed(Exists(prop)), ALL_TIME, some=True)
+                yield _counted(condition.itself(), ALL_TIME, some=False)
 
 
 def _passed(window: Window, length: int) -> Window:
@@ -158,9 +162,7 @@ def _passed(window: Window, length: int) -> Window:
 
 
 def _narrowed(selection: Selection, where: Predicate | None) -> Selection:
-    if where is None or selection.where is None:
-        return Selection(selection.events, where or selection.where)
-    return Selection(selection.events, And((selection.where, where)))
+    return selection if where is None else selection.narrowed(where)
 
 
 def _beyond(which: str, window: Window) -> Window | None:
@@ -196,6 +198,8 @@ def _comparison(left: Quantity, op: Op, right: Quantity, holds: bool) -> Formula
         signs = relation("<=")
     elif at_most(right, left):
         signs = relation(">=")
+    if has_no_value(left) or has_no_value(right):
+        signs = NOTHING
     ranges = (relation(op) if holds else ~relation(op)) & signs
     missing = not holds and not (is_never_missing(left) and is_never_missing(right))
     return Claim(Subject(("compared", left, right)), ranges, missing)
@@ -206,7 +210,12 @@ def _tidied(quantity: Quantity) -> Quantity:
         case Measure():
             return tidy(quantity)
         case Arithmetic(op, left, right):
-            return Arithmetic(op, _tidied(left), _tidied(right))
+            left, right = _tidied(left), _tidied(right)
+            if isinstance(left, Constant) and isinstance(right, Constant):
+                value = calculate(op, left.value, right.value)
+                if value is not None:
+                    return Constant(value)
+            return Arithmetic(op, left, right)
         case _:
             return quantity
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from relo_dsl.analysis.calendars import most_periods
 from relo_dsl.analysis.predicates import implies
-from relo_dsl.analysis.ranges import EVERYTHING, HIGHEST, LOWEST, Ranges, compared
+from relo_dsl.analysis.ranges import EVERYTHING, HIGHEST, LOWEST, NOTHING, Ranges, compared
 from relo_dsl.analysis.windows import for_events, includes
 from relo_dsl.numbers import EXACT
 from relo_dsl.terms import (
@@ -23,7 +24,6 @@ COUNTS: Final = frozenset({"count", "distinct", "days", "weeks", "months"})
 #: Of the same events, each is at most the ones named here.
 _AT_MOST: Final = {"days": ("count",), "weeks": ("days", "count"), "months": ("days", "count")}
 _BETWEEN: Final = frozenset({"avg", "median"})
-_COUNTED: Final = compared(">=", Decimal(0))
 
 
 def tidy(measure: Measure) -> Measure:
@@ -54,8 +54,8 @@ def is_whole(quantity: Quantity) -> bool:
 
 def domain(quantity: Quantity) -> Ranges:
     """Every value that the quantity may have."""
-    if is_whole(quantity):
-        return _COUNTED
+    if has_no_value(quantity):
+        return NOTHING
     low, high = _bounds(quantity)
     found = EVERYTHING
     if low is not None:
@@ -65,11 +65,24 @@ def domain(quantity: Quantity) -> Ranges:
     return found
 
 
+def has_no_value(quantity: Quantity) -> bool:
+    """Whether the quantity is missing whatever happened: somewhere in it zero divides."""
+    match quantity:
+        case Arithmetic("/", _, Constant(value)) if value == 0:
+            return True
+        case Arithmetic(_, left, right):
+            return has_no_value(left) or has_no_value(right)
+    return False
+
+
 def _bounds(quantity: Quantity) -> tuple[Decimal | None, Decimal | None]:
     """Least and greatest value, None where there is none; quotients are not looked into."""
     match quantity:
         case Constant(value):
             return value, value
+        case Measure(("days" | "weeks" | "months") as kind, _, _, window, zone):
+            limit = most_periods(kind, window, zone or "UTC")
+            return Decimal(0), None if limit is None else Decimal(limit)
         case Measure(kind):
             return (Decimal(0) if kind in COUNTS else None), None
         case Arithmetic("+", left, right):
