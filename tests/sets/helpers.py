@@ -91,7 +91,11 @@ class Wire:
         self._cut = (command, swallow, then)
 
     def close(self) -> None:
-        """Takes no more connections."""
+        """Takes no more connections; a second call does nothing."""
+        if self._listener.fileno() == -1:
+            return
+        # Or the thread that waits in `accept` would still get one.
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from relo_dsl.setkeys import SetKeys, consent_key
 from relo_dsl.settings import Settings
@@ -30,7 +32,13 @@ if TYPE_CHECKING:
 
 _DEFAULT_TTL = 90 * UNITS["d"]
 # RESP 2 without a greeting: HELLO and CLIENT SETINFO are not the same everywhere.
-_CONNECTION: dict[str, Any] = {"protocol": 2, "driver_info": None, "socket_timeout": 60}
+_CONNECTION: dict[str, Any] = {
+    "protocol": 2,
+    "driver_info": None,
+    "socket_timeout": 60,
+    # Everything that is sent may be sent again: counts are asked of the server, never added up.
+    "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 3),
+}
 
 
 @dataclass(frozen=True, slots=True)
