@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(name: str, devices: tuple[str, ...], as_json: bool, settings: Settings) -> None:
     """Ask whether devices are in the published set of NAME. Ids are hashed before they are sent.
 
-    All answers are of one version of the set, whose time is told. Exits with 0 whatever the answers are.
+    All answers are of one version of the set, whose time is told. Exits with 0 whatever they are.
 
     \b
     Example:
