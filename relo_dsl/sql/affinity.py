@@ -13,6 +13,8 @@ from relo_dsl.terms import ALL_TIME, Affine, Compare, Has
 def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
     """The devices, each once.
 
+    Three passes, two of them narrow, beat one or two that gather baskets (docs/adr/0011).
+
     The companions are counted among those who consent at T, whatever is asked of the outermost
     SELECT: a count of devices without consent must not learn from them either.
     """
