@@ -7,6 +7,7 @@ reads 1,401 answers can tell whether they are of one version.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,20 +23,25 @@ GROUPS = [KEYS[1 + i * 1_100 : 1 + (i + 1) * 1_100] for i in range(4)]
 WHOLE = [frozenset([KEYS[0], *group]) for group in GROUPS]
 
 
-def moving(sets: Sets, client: int, turns: int) -> None:
-    """Versions by drafts and in place, in turn."""
+def moving(sets: Sets, client: int, turns: int) -> dict[str, frozenset[bytes]]:
+    """Versions by drafts and in place, in turn; who was in each."""
     base = publish(sets, client, sorted(WHOLE[0]))
+    made = {base: WHOLE[0]}
     for turn in range(1, turns):
         before, after = GROUPS[(turn - 1) % 4], GROUPS[turn % 4]
         if turn % 3:
             base = change(sets, client, base, entered=after, left=before, size=1_101)
         else:
             base = publish(sets, client, sorted(WHOLE[turn % 4]), base=base)
+        made[base] = WHOLE[turn % 4]
+    return made
 
 
-def watched(sets: Sets, folder: Path, client: int, read: Callable[[Sets], None]) -> None:
+def watched(
+    sets: Sets, folder: Path, client: int, read: Callable[[Sets], None]
+) -> dict[str, frozenset[bytes]]:
     """Reads over and over, on a connection of its own, until 60 versions have come and gone."""
-    publish(sets, client, sorted(WHOLE[0]))
+    first = publish(sets, client, sorted(WHOLE[0]))
     stop = threading.Event()
     failed: list[BaseException] = []
 
@@ -50,30 +56,38 @@ def watched(sets: Sets, folder: Path, client: int, read: Callable[[Sets], None])
 
     thread = threading.Thread(target=poll)
     thread.start()
-    moving(sets, client, 60)
+    made = moving(sets, client, 60)
     stop.set()
     thread.join()
     assert not failed, failed
+    return {first: WHOLE[0], **made}
 
 
 def test_few_and_many_answers_are_of_one_version(sets: Sets, new_client: int, folder: Path) -> None:
-    seen: set[frozenset[bytes]] = set()
+    seen: dict[str, frozenset[bytes]] = {}
+    hits: dict[str, set[int]] = defaultdict(set)
     few = [KEYS[0], *(group[0] for group in GROUPS)]
 
     def read(reader: Sets) -> None:
-        found = reader.contains(new_client, "vip", few)
+        found = reader.ask(new_client, "vip", few)
         assert found is not None
-        assert found[0], "a false no"
-        assert sum(found[1:]) == 1, "two versions in one answer"
+        assert found.members[0], "a false no"
+        assert sum(found.members[1:]) == 1, "two versions in one answer"
+        hits[found.info.version].add(found.members[1:].index(True))
         # More than one command takes.
         many = reader.ask(new_client, "vip", KEYS)
         assert many is not None
         members = frozenset(key for key, hit in zip(KEYS, many.members, strict=True) if hit)
         assert members in WHOLE
-        seen.add(members)
+        seen[many.info.version] = members
 
-    watched(sets, folder, new_client, read)
+    made = watched(sets, folder, new_client, read)
     assert len(seen) > 1
+    assert seen.items() <= made.items()
+    # Nor is the info that of another version than the answers.
+    assert {version: [WHOLE[i] for i in group] for version, group in hits.items()} == {
+        version: [made[version]] for version in hits
+    }
 
 
 def test_a_listing_is_of_one_version_or_says_so(sets: Sets, new_client: int, folder: Path) -> None:
