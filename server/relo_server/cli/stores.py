@@ -46,3 +46,13 @@ def configured_client(settings: Settings) -> int:
         where = shown_path(settings.root / "relo.toml")
         fail("no client is known", f"write `client = 1` into {where}, or give --client 1")
     return settings.client
+
+
+def whoami() -> str:
+    """Who runs this command, for the history; empty where the system does not say."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user, nor in the environment
+        return ""

@@ -177,6 +177,16 @@ def _newest_first(found: Iterable[Version]) -> list[Version]:
     return sorted(found, key=lambda item: item.version, reverse=True)
 
 
+def upto(engine: Engine, client: int, name: str, ordinal: int) -> Version | None:
+    """The latest published version whose ordinal is at most this."""
+    found = _rows(
+        engine,
+        f"{_OWN} AND step = 'published' AND ordinal <= {{o:UInt32}} ORDER BY version DESC LIMIT 1",
+        {**_own(client, name), "o": ordinal},
+    )
+    return found[0] if found else None
+
+
 def names(engine: Engine, client: int) -> list[str]:
     """The names of all audiences and holdouts that were ever published for a client."""
     rows = engine.rows(
@@ -236,3 +246,13 @@ def is_blocked(engine: Engine, client: int, name: str) -> bool:
         {**_own(client, name), "v": rows[0][1]},
     )
     return not filled
+
+
+def latest_ids(engine: Engine, client: int) -> dict[str, str]:
+    """The id of the latest published version of each audience and holdout of a client."""
+    rows = engine.rows(
+        "SELECT audience, max(version) FROM versions WHERE client_id = {c:UInt32} "
+        "AND step = 'published' GROUP BY audience",
+        {"c": client},
+    )
+    return {str(name): str(version) for name, version in rows}

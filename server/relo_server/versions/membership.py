@@ -83,14 +83,14 @@ def add_changes(
     old = members_of(base, "b")
     if base is not None:
         changed = (
-            "SELECT device, max(is) AS n FROM ("
-            f"SELECT device, 1 AS is, 0 AS was FROM ({new}) UNION ALL "
-            f"SELECT device, 0 AS is, 1 AS was FROM ({old.text})"
-            ") GROUP BY device HAVING n != max(was)"
+            "SELECT device, max(after) AS n FROM ("
+            f"SELECT device, 1 AS after, 0 AS before FROM ({new}) UNION ALL "
+            f"SELECT device, 0 AS after, 1 AS before FROM ({old.text})"
+            ") GROUP BY device HAVING n != max(before)"
         )
     engine.command(
-        "INSERT INTO membership (client_id, audience, device, ordinal, version, entered) "
-        f"SELECT {{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, {{v:String}}, n FROM ({changed})",
+        "INSERT INTO membership (client_id, audience, device, ordinal, version, entered) SELECT "
+        f"{{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, {{v:String}}, n FROM ({changed})",
         {**wanted.params, **old.params, **bar.params, **_of(attempt), "o": attempt.ordinal},
         spilling(engine),
     )
@@ -161,10 +161,10 @@ def differences(
     for entered in (forward, not forward):
         changed = (
             "SELECT device, "
-            "bitAnd(max(if(ordinal <= {low:UInt32}, ordinal * 2 + entered, 0)), 1) AS was, "
-            "bitAnd(max(ordinal * 2 + entered), 1) AS is "
+            "bitAnd(max(if(ordinal <= {low:UInt32}, ordinal * 2 + entered, 0)), 1) AS before, "
+            "bitAnd(max(ordinal * 2 + entered), 1) AS after "
             f"FROM membership WHERE {_OWN} AND ordinal <= {{high:UInt32}} AND {_published('high')} "
-            f"GROUP BY device HAVING is {'>' if entered else '<'} was"
+            f"GROUP BY device HAVING after {'>' if entered else '<'} before"
         )
         count = int(engine.rows(f"SELECT count() FROM ({changed})", params)[0][0])
         first = engine.rows(
@@ -202,3 +202,13 @@ def prune(engine: Engine, oldest: Version) -> None:
         params,
         settings,
     )
+
+
+def prune_old(engine: Engine, latest: Version, keep: int) -> None:
+    """Forgets the members of all but the latest `keep` versions, once twice as many are kept."""
+    oldest_known = max(1, ledger.floor(engine, latest.client, latest.name))
+    if latest.ordinal - oldest_known + 1 < 2 * keep:
+        return
+    oldest = ledger.upto(engine, latest.client, latest.name, latest.ordinal - keep + 1)
+    if oldest is not None:
+        prune(engine, oldest)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -38,21 +38,21 @@ class Staged:
             "ENGINE = MergeTree ORDER BY (plan, part, device)"
         )
 
-    def fill(self, query: SqlQuery, plans: Sequence[int]) -> tuple[int, int]:
+    def fill(self, query: SqlQuery, numbers: Mapping[int, int]) -> tuple[int, int]:
         """Stores what a query of rows (plan, part, device) answers; rows and bytes it read.
 
-        `plans` are the numbers under which its plans 0, 1, … are stored. If it fails, what it has
-        stored so far is dropped.
+        `numbers` gives for each plan of the query the number that it is stored under. If it fails,
+        what it has stored so far is dropped.
         """
         import pyarrow as pa
 
-        numbers = pa.array(plans, pa.uint32())
+        known = pa.array([numbers.get(plan) for plan in range(max(numbers) + 1)], pa.uint32())
         found = self._engine.blocks(query)
         pending: list[pa.RecordBatch] = []
         rows = 0
         try:
             for block in found:
-                pending.append(block.set_column(0, "plan", numbers.take(block.column(0))))
+                pending.append(block.set_column(0, "plan", known.take(block.column(0))))
                 rows += block.num_rows
                 if rows >= _BLOCK:
                     self._engine.insert_arrow(self.table, pa.Table.from_batches(pending))
@@ -60,12 +60,12 @@ class Staged:
             if rows:
                 self._engine.insert_arrow(self.table, pa.Table.from_batches(pending))
         except BaseException:
-            self._forget(plans)
+            self._forget(list(numbers.values()))
             raise
         return found.rows_read, found.bytes_read
 
-    def add(self, plan: int, part: int, devices: Iterable[bytes]) -> None:
-        """Stores device keys that did not come out of the engine."""
+    def add(self, plan: int, devices: Iterable[bytes]) -> None:
+        """Stores device keys that did not come out of the engine, as part 0 of a plan."""
         import pyarrow as pa
 
         source = iter(devices)
@@ -73,24 +73,21 @@ class Staged:
             count = len(keys)
             columns = {
                 "plan": pa.array([plan] * count, pa.uint32()),
-                "part": pa.array([part] * count, pa.uint8()),
+                "part": pa.array([0] * count, pa.uint8()),
                 "device": pa.array(keys, pa.binary(16)),
             }
             self._engine.insert_arrow(self.table, pa.table(columns))
 
-    def _forget(self, plans: Sequence[int]) -> None:
+    def _forget(self, plans: list[int]) -> None:
         self._engine.command(
             f"DELETE FROM {self.table} WHERE plan IN {{plans:Array(UInt32)}}",
-            {"plans": list(plans)},
+            {"plans": plans},
             {"lightweight_deletes_sync": 2},
         )
 
-    def devices(self, plan: int, part: int) -> Devices:
+    def devices(self, plan: int, part: int = 0) -> Devices:
         """The devices of one part of one plan."""
-        text = (
-            f"SELECT device FROM {self.table} WHERE plan = {{plan:UInt32}} AND part = {{part:UInt8}}"
-        )
-        return Devices(text, {"plan": plan, "part": part})
+        return Devices(f"SELECT device FROM {self.table} WHERE plan = {plan:d} AND part = {part:d}")
 
     def counts(self) -> dict[tuple[int, int], int]:
         """The rows of each (plan, part) that has some."""
