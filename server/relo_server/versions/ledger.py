@@ -197,6 +197,14 @@ def names(engine: Engine, client: int) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
+def clients(engine: Engine) -> list[int]:
+    """All clients that ever published something."""
+    rows = engine.rows(
+        "SELECT DISTINCT client_id FROM versions WHERE step = 'published' ORDER BY client_id"
+    )
+    return [int(client) for (client,) in rows]
+
+
 def find(engine: Engine, client: int, name: str, wanted: str) -> Version:
     """The published version with this ordinal or id. Raises UserError where there is none."""
     published = history(engine, client, name, held=False)
