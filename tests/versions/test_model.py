@@ -139,7 +139,7 @@ class Play:
 def test_random_histories(
     world: World, seed: int, in_place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publication, "IN_PLACE", in_place)
+    monkeypatch.setattr(publication, "MOST_CHANGES", in_place)
     play = Play(world, random.Random(f"{seed}/{in_place}"))
     for _ in range(12):
         play.step()

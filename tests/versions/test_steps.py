@@ -72,7 +72,7 @@ ACTS: list[Act] = [a_refresh, a_refresh_in_the_past, an_emptied_one, a_rebuild, 
 @pytest.fixture
 def split(world: World, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> World:
     """Published, with a holdout; changes travel alone or as whole sets, as the parameter says."""
-    monkeypatch.setattr(publication, "IN_PLACE", 0 if request.param == "whole" else 10_000)
+    monkeypatch.setattr(publication, "MOST_CHANGES", 0 if request.param == "whole" else 10_000)
     world.text = "audience a match in list chosen holdout 40%"
     world.refresh()
     assert world.inside() | world.inside("a:holdout") == set(each_device(50))

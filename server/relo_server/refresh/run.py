@@ -239,6 +239,9 @@ class _Refresh:
         """
         shares = task.plan.plan.shares
         has_one = shares is not None and shares.holdout is not None
+        client, name = task.result.client, task.result.name + HOLDOUT
+        if not has_one and self._publisher.sets.info(client, name) is None:
+            return None
 
         def plan(base: Base, now: int) -> Wanted | None:
             wanted = self._wanted(task, computed, computed.held_out, now, computed.counted)
@@ -248,7 +251,7 @@ class _Refresh:
             why = "its audience was emptied" if has_one else "its definition has no holdout"
             return _emptied(wanted, base, why)
 
-        version = publish(self._publisher, task.result.client, task.result.name + HOLDOUT, plan)
+        version = publish(self._publisher, client, name, plan)
         if version is not None:
             prune_old(self._publisher.engine, version, self._limits.keep_versions)
         if not has_one and version is None:

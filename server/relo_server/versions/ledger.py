@@ -242,7 +242,7 @@ def is_blocked(engine: Engine, client: int, name: str) -> bool:
     It stays so until a check finds none, or the set was filled anew. Exports ask this first.
     """
     rows = engine.rows(
-        "SELECT step, version FROM versions "
+        "SELECT step, version, toUnixTimestamp64Micro(recorded) FROM versions "
         f"WHERE {_OWN} AND step IN ('surplus', 'right') ORDER BY recorded DESC, step DESC LIMIT 1",
         _own(client, name),
     )
@@ -250,8 +250,8 @@ def is_blocked(engine: Engine, client: int, name: str) -> bool:
         return False
     filled = engine.rows(
         f"SELECT 1 FROM versions WHERE {_OWN} AND step = 'published' AND whole = 1 "
-        "AND version > {v:String} LIMIT 1",
-        {**_own(client, name), "v": rows[0][1]},
+        "AND version != {v:String} AND toUnixTimestamp64Micro(recorded) > {r:Int64} LIMIT 1",
+        {**_own(client, name), "v": rows[0][1], "r": rows[0][2]},
     )
     return not filled
 

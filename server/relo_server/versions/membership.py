@@ -11,11 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from relo_dsl.engine import Engine
+from relo_dsl.engine.client import Members
+from relo_dsl.settings import Limits
 from relo_dsl.sql.query import SqlQuery
 from relo_server.versions import ledger
 from relo_server.versions.barred import Bar
 from relo_server.versions.ledger import Step, Version
 
+#: Of queries that read members out: as slowly as whoever takes them.
+_UNHURRIED = Limits(max_seconds=86_400)
 _OWN = "client_id = {c:UInt32} AND audience = {a:String}"
 _IS_IN = "bitAnd(max(ordinal * 2 + entered), 1) = 1"
 
@@ -57,13 +61,14 @@ def members_of(version: Version | None, parameter: str = "past") -> Devices:
     )
 
 
-def prepared_members(attempt: Version) -> SqlQuery:
-    """The members that a version will have, which is prepared and not published yet."""
-    return SqlQuery(
+def prepared_members(engine: Engine, attempt: Version) -> Members:
+    """The members that a version will have, which is prepared and not published yet, in chunks."""
+    query = SqlQuery(
         f"SELECT device FROM membership WHERE {_OWN} AND ordinal <= {{o:UInt32}} "
         f"AND (version = {{v:String}} OR {_published('b')}) GROUP BY device HAVING {_IS_IN}",
         _of(attempt) | {"o": attempt.ordinal, "b": attempt.ordinal - 1},
     )
+    return engine.members(query, limits=_UNHURRIED)
 
 
 def _of(version: Version) -> dict[str, object]:
@@ -139,7 +144,7 @@ def members(engine: Engine, version: Version) -> Iterator[list[bytes]]:
     """The members of a published version, in chunks. Raises UserError where they were pruned."""
     ledger.require_known(engine, version)
     found = members_of(version)
-    return iter(engine.members(SqlQuery(found.text, found.params)))
+    return iter(engine.members(SqlQuery(found.text, found.params), limits=_UNHURRIED))
 
 
 def differences(
@@ -206,6 +211,8 @@ def prune(engine: Engine, oldest: Version) -> None:
 
 def prune_old(engine: Engine, latest: Version, keep: int) -> None:
     """Forgets the members of all but the latest `keep` versions, once twice as many are kept."""
+    if latest.ordinal < 2 * keep:
+        return
     oldest_known = max(1, ledger.floor(engine, latest.client, latest.name))
     if latest.ordinal - oldest_known + 1 < 2 * keep:
         return

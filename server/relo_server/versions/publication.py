@@ -24,16 +24,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from relo_dsl.engine import Engine
-from relo_dsl.setkeys import new_version
-from relo_server.sets import Lease, Overtaken, SetInfo, Sets, SetsError, Stamp
+from relo_dsl.setkeys import MOST_CHANGES
+from relo_server.sets import Lease, Overtaken, SetInfo, Sets, SetsError, Stamp, new_version
 from relo_server.versions import ledger, membership
 from relo_server.versions.barred import Bar
 from relo_server.versions.ledger import Kind, Step, Version
 from relo_server.versions.membership import Devices
 
 STEPS = ("base", "epoch", "changes", "prepared", "filled", "moved", "published")
-#: So many members change in place at most: one MULTI holds them, and nobody waits long for it.
-IN_PLACE = 10_000
 #: Attempts after which something other than other publications must be wrong.
 _ATTEMPTS = 20
 
@@ -167,18 +165,22 @@ def publish(publisher: Publisher, client: int, name: str, plan: Planner) -> Vers
     was lost, and as the engine and the sets do; what was published then stays as it was, or is the
     new version, whole.
     """
+    whole = False
     for _ in range(_ATTEMPTS):
         try:
-            return _attempt(publisher, client, name, plan)
+            return _attempt(publisher, client, name, plan, whole=whole)
         except Overtaken as error:
             if error.what == "lease":
                 raise
+            whole = whole or error.damaged
     raise SetsError(
         f"`{name}` changed {_ATTEMPTS} times while it was being published", "try again later"
     )
 
 
-def _attempt(publisher: Publisher, client: int, name: str, plan: Planner) -> Version | None:
+def _attempt(
+    publisher: Publisher, client: int, name: str, plan: Planner, *, whole: bool
+) -> Version | None:
     started = time.perf_counter()
     engine, sets = publisher.engine, publisher.sets
     base = settle(engine, sets, client, name)
@@ -199,7 +201,7 @@ def _attempt(publisher: Publisher, client: int, name: str, plan: Planner) -> Ver
     if wanted.only_changes and base.agrees and not entered and not left:
         return None
     before = 0 if base.last is None else base.last.size
-    in_place = _in_place(publisher, base, wanted, entered + left)
+    in_place = not whole and _in_place(publisher, base, wanted, entered + left)
     attempt = replace(
         attempt,
         size=before + entered - left, entered=entered, left=left, whole=not in_place,
@@ -225,7 +227,9 @@ def _millis(seconds: float) -> int:
 
 def _in_place(publisher: Publisher, base: Base, wanted: Wanted, changes: int) -> bool:
     """Whether the differences travel alone: the set is there and right, and they are few."""
-    if base.last is None or not base.agrees or wanted.whole or changes > IN_PLACE:
+    if base.last is None or base.info is None or wanted.whole or changes > MOST_CHANGES:
+        return False
+    if not base.agrees or not base.info.whole:
         return False
     return not ledger.is_blocked(publisher.engine, base.last.client, base.last.name)
 
@@ -244,6 +248,7 @@ def _stamp(version: Version) -> Stamp:
 
 def _change(publisher: Publisher, attempt: Version, base: Base, epoch: int) -> None:
     entered, left = membership.changes_of(publisher.engine, attempt)
+    assert base.shown is not None
     publisher.sets.change(
         attempt.client, attempt.name, _stamp(attempt),
         entered=entered, left=left, base=base.shown, epoch=epoch, lease=publisher.lease,
@@ -251,22 +256,13 @@ def _change(publisher: Publisher, attempt: Version, base: Base, epoch: int) -> N
 
 
 def _fill(publisher: Publisher, attempt: Version, base: Base, epoch: int) -> None:
-    draft = publisher.sets.draft(attempt.client, attempt.name, attempt.version)
-    try:
-        filled = draft.add(publisher.engine.members(membership.prepared_members(attempt)))
+    with publisher.sets.draft(attempt.client, attempt.name, attempt.version) as draft:
+        filled = draft.add(membership.prepared_members(publisher.engine, attempt))
         if filled != attempt.size:
             raise SetsError(
                 f"`{attempt.name}` should have {attempt.size:,} members, and its set took "
                 f"{filled:,}",
                 "nothing was published; try again",
             )
-    except BaseException:
-        draft.discard()
-        raise
-    publisher.at_step("filled")
-    try:
+        publisher.at_step("filled")
         draft.publish(_stamp(attempt), base=base.shown, epoch=epoch, lease=publisher.lease)
-    except Overtaken:
-        draft.discard()
-        raise
-    # After any other failure the key stays: the set may have moved to it all the same.

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the texts are made of this module's own names; values travel as parameters
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from relo_dsl.engine import Engine
@@ -123,7 +123,7 @@ def verify(publisher: Publisher, client: int, name: str, definition: Definition 
 def is_whole(engine: Engine, sets: Sets, version: Version) -> bool:
     """Whether the set holds exactly the members of a version."""
     with Staged(engine) as staged:
-        staged.add(_SET, _members(sets, version.client, version.name))
+        staged.add(_SET, sets.found(version.client, version.name))
         found = _difference(engine, members_of(version), staged.devices(_SET))
     return not found.missing and not found.surplus
 
@@ -132,27 +132,12 @@ def _read(publisher: Publisher, staged: Staged, base: Base, client: int, name: s
     """Stages the members of the set, all of one version, and returns what is published then."""
     if base.info is None:
         return base
-    keys = list(_members(publisher.sets, client, name))
+    keys = list(publisher.sets.found(client, name))
     after = settle(publisher.engine, publisher.sets, client, name)
     if after.shown != base.shown:
         raise SetsError(f"`{name}` was published anew while it was being checked", "check it again")
     staged.add(_SET, keys)
     return after
-
-
-def _members(sets: Sets, client: int, name: str) -> Iterator[bytes]:
-    """What the set holds, whatever its record says of its size."""
-    read = sets.members(client, name)
-    while True:
-        try:
-            member = next(read)
-        except StopIteration:
-            return
-        except SetsError as error:
-            if error.__cause__ is not None:  # the server failed
-                raise
-            return
-        yield member
 
 
 def _against_sql(

@@ -84,7 +84,7 @@ def _drop_if_barred(publisher: Publisher, info: SetInfo, now: int) -> None:
     where a member must not be in it; the next build publishes it again.
     """
     with Staged(publisher.engine) as staged:
-        staged.add(0, publisher.sets.members(info.client, info.name))
+        staged.add(0, publisher.sets.found(info.client, info.name))
         # The consent that it needs is not known where its maker did not say: all of it, then.
         bar = publisher.bar(info.client, info.mask or 255, now)
         if count_barred(publisher.engine, staged.devices(0), bar):
