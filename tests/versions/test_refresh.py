@@ -7,7 +7,7 @@ import pytest
 from relo_dsl.engine import Engine
 from relo_dsl.errors import UserError
 from relo_dsl.settings import Limits, Publishing
-from relo_server.refresh import compute
+from relo_server.refresh import apart, compute
 from relo_server.versions import ledger
 from relo_server.versions.ledger import Kind, Step
 from relo_server.versions.rebuild import Expired, rebuild
@@ -85,7 +85,7 @@ def test_one_that_is_too_heavy_takes_no_other_with_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Computed in one query together, they fail together; then each is tried alone."""
-    passes = compute.passes
+    passes = apart.passes
     asked = []
 
     def heavy(plans, now):  # type: ignore[no-untyped-def]

@@ -13,9 +13,7 @@ from tests.versions.world import World, each_device
 
 
 def check(world: World, name: str = "a") -> Checked:
-    return verify(
-        world.publisher(), world.client, name, definition_of(world.workspace(), name)
-    )
+    return verify(world.publisher(), world.client, name, definition_of(world.workspace(), name))
 
 
 def key_of(world: World, name: str = "a") -> str:

@@ -21,9 +21,8 @@ def definition_of(workspace: Workspace, name: str) -> Definition | None:
         return None
     scoped = scope(workspace.plan(audience))
     shares = scoped.plan.shares
-    minimum = workspace.bound(audience).header.minimum
     if name == audience:
-        return Definition(partial(members_query, scoped), scoped.plan.fingerprint, minimum)
+        return Definition(partial(members_query, scoped), scoped.plan.fingerprint)
     if shares is None or shares.holdout is None:
         return None
     return Definition(partial(holdout_query, scoped), scoped.plan.fingerprint)

@@ -107,7 +107,6 @@ def record(engine: Engine, version: Version, step: Step) -> Version:
     engine.command(
         f"INSERT INTO versions ({', '.join(_COLUMNS)}) SELECT {values}",
         {name: str(v) if isinstance(v, StrEnum) else v for name, v in params.items()},
-        {"async_insert": 0},
     )
     return done
 
@@ -185,6 +184,17 @@ def upto(engine: Engine, client: int, name: str, ordinal: int) -> Version | None
         {**_own(client, name), "o": ordinal},
     )
     return found[0] if found else None
+
+
+def origin(engine: Engine, version: Version) -> Version:
+    """The version that last said who belongs, before people were only taken out of it."""
+    found = _rows(
+        engine,
+        f"{_OWN} AND step = 'published' AND ordinal <= {{o:UInt32}} "
+        "AND kind IN ('refresh', 'rollback', 'emptied') ORDER BY version DESC LIMIT 1",
+        {**_own(version.client, version.name), "o": version.ordinal},
+    )
+    return found[0] if found else version
 
 
 def names(engine: Engine, client: int) -> list[str]:

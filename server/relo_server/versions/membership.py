@@ -94,10 +94,10 @@ def add_changes(
             ") GROUP BY device HAVING n != max(before)"
         )
     engine.command(
-        "INSERT INTO membership (client_id, audience, device, ordinal, version, entered) SELECT "
-        f"{{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, {{v:String}}, n FROM ({changed})",
+        "INSERT INTO membership (client_id, audience, device, ordinal, version, entered) "
+        f"SETTINGS {_spilling(engine)} SELECT {{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, "
+        f"{{v:String}}, n FROM ({changed})",
         {**wanted.params, **old.params, **bar.params, **_of(attempt), "o": attempt.ordinal},
-        spilling(engine),
     )
     rows = engine.rows(
         "SELECT countIf(entered = 1), countIf(entered = 0) FROM membership "
@@ -107,13 +107,13 @@ def add_changes(
     return int(rows[0][0]), int(rows[0][1])
 
 
-def spilling(engine: Engine) -> dict[str, object]:
-    """Settings of a statement over whole audiences: what does not fit goes to the disk."""
-    return {
-        "max_memory_usage": engine.limits.max_memory_bytes,
-        "max_bytes_before_external_group_by": engine.limits.max_memory_bytes // 2,
-        "async_insert": 0,
-    }
+def _spilling(engine: Engine) -> str:
+    """Settings of a statement over whole audiences: what does not fit goes to the disk.
+
+    In the text: the embedded engine would need two more statements for each of them.
+    """
+    memory = engine.limits.max_memory_bytes
+    return f"max_memory_usage = {memory}, max_bytes_before_external_group_by = {memory // 2}"
 
 
 def count_allowed(engine: Engine, wanted: Devices, bar: Bar) -> int:
@@ -194,7 +194,7 @@ def prune(engine: Engine, oldest: Version) -> None:
         f"SELECT device, max(ordinal) FROM membership WHERE {old} AND {_published('o')} "
         "GROUP BY device"
     )
-    settings = {"lightweight_deletes_sync": 2, **spilling(engine)}
+    settings = {"lightweight_deletes_sync": 2}
     engine.command(
         f"DELETE FROM membership WHERE {old} "
         f"AND ((device, ordinal) NOT IN ({latest}) OR NOT {_published('o')})",

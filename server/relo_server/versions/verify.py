@@ -12,7 +12,7 @@ from relo_dsl.times import format_instant
 from relo_server.sets import Sets, SetsError
 from relo_server.versions import ledger
 from relo_server.versions.ledger import Kind, Step, Version
-from relo_server.versions.membership import NOBODY, Devices, count_allowed, members_of
+from relo_server.versions.membership import NOBODY, Devices, members_of
 from relo_server.versions.publication import Base, Publisher, settle
 from relo_server.versions.staging import Staged
 
@@ -86,13 +86,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What should be in a set: `query(T)` answers its members at T, less than `minimum` of which
-    are not published. `fingerprint` is that of its plan.
-    """
+    """What should be in a set: `query(T)` answers its members at T, `fingerprint` is its plan's."""
 
     query: Callable[[int], SqlQuery]
     fingerprint: str
-    minimum: int = 0
 
 
 def verify(publisher: Publisher, client: int, name: str, definition: Definition | None) -> Checked:
@@ -147,6 +144,11 @@ def _against_sql(
     last = base.last
     if last is None or base.unknown:
         return replace(found, not_computed="no record tells of the version in the set")
+    engine, origin = publisher.engine, ledger.origin(publisher.engine, last)
+    if origin.kind is Kind.ROLLBACK:
+        return replace(found, not_computed=f"it went back {origin.reason}")
+    if origin.kind is Kind.EMPTIED:
+        return replace(found, sql=_difference(engine, NOBODY, staged.devices(_SET)))
     if definition is None:
         return replace(found, not_computed="it has no definition any more")
     if definition.fingerprint != last.fingerprint:
@@ -159,10 +161,8 @@ def _against_sql(
         ),
         {0: _COMPUTED},
     )
-    engine, computed = publisher.engine, staged.devices(_COMPUTED)
+    computed = staged.devices(_COMPUTED)
     bar = publisher.bar(last.client, last.mask, publisher.clock())
-    if not last.size and count_allowed(engine, computed, bar) < definition.minimum:
-        return replace(found, sql=_difference(engine, NOBODY, staged.devices(_SET)))
     expected = Devices(f"{computed.text} AND {bar.allowed}", bar.params)
     # Whoever withdrew since and consented again comes back with the next refresh.
     returned = (
