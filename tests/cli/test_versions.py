@@ -164,7 +164,8 @@ def test_a_lost_set_server_is_rebuilt(built: Project) -> None:
     assert built.run("has", "w", "d2").exit_code == 2
     (line,) = built.ok("rebuild", "--all", "--json").stdout.splitlines()
     found = json.loads(line)
-    assert (found["name"], found["version"]["kind"], found["version"]["size"]) == (
+    version = found["version"]
+    assert (found["name"], version["kind"], version["size"]) == ("w", "rebuild", 5)
         "w",
         "rebuild",
         5,

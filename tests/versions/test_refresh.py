@@ -1,4 +1,4 @@
-"""Refreshing: minimum, shares of the last version, force, edits, failures, holdouts, lists of steps."""
+"""Refreshing: minimum, shares of the last version, force, edits, failures and holdouts."""
 
 from __future__ import annotations
 
