@@ -20,7 +20,7 @@ from relo_dsl.records import Record, RecordError, parse_record
 from relo_dsl.settings import Settings
 from relo_dsl.times import subtract_months
 from relo_server.sets import Sets
-from relo_server.versions.publication import Publisher
+from relo_server.versions.publisher import Publisher
 from relo_server.versions.withdrawal import withdraw
 
 #: How many refusals a report shows; `refused_file` gets all of them.

@@ -19,7 +19,7 @@ from relo_server.sets import Sets
 from relo_server.versions import ledger, membership
 from relo_server.versions.barred import record_erasures
 from relo_server.versions.ledger import Version
-from relo_server.versions.publication import Publisher, no_step
+from relo_server.versions.publisher import Publisher, no_step
 from relo_server.versions.withdrawal import withdraw
 
 KEY = bytes(32)

@@ -90,13 +90,13 @@ def table(results: Sequence[RefreshResult]) -> Table:
     columns = ("audience", "type", ">size", ">share", ">held back", ">time", ">rows read", ">read")
     shown = plain_table(*columns)
     for result in results:
-        if result.size is None or result.universe is None or result.withheld is None:
+        if result.size is None or result.withheld is None:
             continue
         shown.add_row(
             result.name,
             result.type or "",
             f"{_size(result)}" if result.published else f"[yellow]{_size(result)}[/]",
-            percent(result.size, result.universe),
+            percent(result.size, result.universe or 0),
             f"{result.withheld:,}",
             in_seconds(result.seconds),
             f"{result.rows_read:,}",

@@ -12,7 +12,7 @@ from relo_dsl.cli.options import json_option, with_settings
 if TYPE_CHECKING:
     from relo_dsl.settings import Settings
     from relo_server.versions.ledger import Version
-    from relo_server.versions.publication import Publisher
+    from relo_server.versions.publisher import Publisher
 
 
 @click.command("rebuild")

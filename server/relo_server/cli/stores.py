@@ -14,7 +14,7 @@ from relo_dsl.workspace import Workspace
 from relo_server.sets import Sets
 
 if TYPE_CHECKING:
-    from relo_server.versions.publication import Publisher
+    from relo_server.versions.publisher import Publisher
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -66,6 +66,6 @@ def whoami() -> str:
 def publisher(settings: Settings, engine: Engine, sets: Sets) -> Publisher:
     """Who publishes on behalf of the user of this command; the catalog says what is granted."""
     from relo_dsl.cli.project import project_catalog
-    from relo_server.versions.publication import Publisher
+    from relo_server.versions.publisher import Publisher
 
     return Publisher(engine, sets, project_catalog(settings).default_flags, whoami())

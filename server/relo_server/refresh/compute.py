@@ -20,10 +20,11 @@ from relo_server.versions.staging import Staged
 class Computed:
     """What was computed of one plan, or why it could not be.
 
-    `members` and `held_out` are staged, `counted` of the first; `withheld` counts who lacked
-    consent at T. Costs are an even share of those of the query that it was computed in.
+    `members` and `held_out` are staged under `number`, `counted` of the first; `withheld` counts
+    who lacked consent at T. Costs are an even share of those of the query that it was computed in.
     """
 
+    number: int
     members: Devices
     held_out: Devices
     counted: int = 0
@@ -50,7 +51,11 @@ class _Computation:
         self._plans = plans
         self._at = at
         self._found = [
-            Computed(staged.devices(number, Part.MEMBER), staged.devices(number, Part.HELD_OUT))
+            Computed(
+                number,
+                staged.devices(number, Part.MEMBER),
+                staged.devices(number, Part.HELD_OUT),
+            )
             for number in range(len(plans))
         ]
 

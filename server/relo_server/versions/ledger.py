@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the texts are made of this module's own names; values travel as parameters
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -97,24 +97,39 @@ _TYPES = {
 _FIELDS = [item.name for item in fields(Version)]
 _COLUMNS = [_NAMED.get(name, name) for name in _FIELDS]
 _OWN = "client_id = {c:UInt32} AND audience = {a:String}"
+_OF_SEVERAL = "client_id = {c:UInt32} AND audience IN {names:Array(String)}"
 
 
 def record(engine: Engine, version: Version, step: Step) -> Version:
     """Appends a step of a version; when this returns, it is on the disk."""
-    done = replace(version, step=step)
-    values = ", ".join(_placeholder(name) for name in _FIELDS)
-    params = {name: getattr(done, name) for name in _FIELDS}
+    return record_all(engine, [version], step)[0]
+
+
+def record_all(engine: Engine, versions: Sequence[Version], step: Step) -> list[Version]:
+    """The same for several versions, in one statement."""
+    done = [replace(version, step=step) for version in versions]
+    if not done:
+        return []
+    arrays = ", ".join(f"{{{n}:Array({_type(n)})}} AS _{n}" for n in _FIELDS)
+    values = ", ".join(_value(name) for name in _FIELDS)
     engine.command(
-        f"INSERT INTO versions ({', '.join(_COLUMNS)}) SELECT {values}",
-        {name: str(v) if isinstance(v, StrEnum) else v for name, v in params.items()},
+        f"INSERT INTO versions ({', '.join(_COLUMNS)}) "
+        f"SELECT {values} FROM system.one ARRAY JOIN {arrays}",
+        {name: [_plain(getattr(version, name)) for version in done] for name in _FIELDS},
     )
     return done
 
 
-def _placeholder(name: str) -> str:
-    if name in _TIMES:
-        return f"fromUnixTimestamp64Milli({{{name}:Int64}}, 'UTC')"
-    return f"{{{name}:{_TYPES.get(name, 'UInt64')}}}"
+def _type(name: str) -> str:
+    return "Int64" if name in _TIMES else _TYPES.get(name, "UInt64")
+
+
+def _value(name: str) -> str:
+    return f"fromUnixTimestamp64Milli(_{name}, 'UTC')" if name in _TIMES else f"_{name}"
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, StrEnum) else value
 
 
 def _rows(engine: Engine, where: str, params: Mapping[str, object]) -> list[Version]:
@@ -140,12 +155,23 @@ def _own(client: int, name: str) -> dict[str, object]:
     return {"c": client, "a": name}
 
 
+def _several(client: int, names: Sequence[str]) -> dict[str, object]:
+    return {"c": client, "names": list(names)}
+
+
+def latest(engine: Engine, client: int, names: Sequence[str]) -> dict[str, Version]:
+    """Of each name the latest version that is recorded as published, where there is one."""
+    found = _rows(
+        engine,
+        f"{_OF_SEVERAL} AND step = 'published' ORDER BY version DESC LIMIT 1 BY audience",
+        _several(client, names),
+    )
+    return {version.name: version for version in found}
+
+
 def last(engine: Engine, client: int, name: str) -> Version | None:
     """The latest version that is recorded as published."""
-    found = _rows(
-        engine, f"{_OWN} AND step = 'published' ORDER BY version DESC LIMIT 1", _own(client, name)
-    )
-    return found[0] if found else None
+    return latest(engine, client, [name]).get(name)
 
 
 def prepared(engine: Engine, client: int, name: str, version: str) -> Version | None:
@@ -264,6 +290,15 @@ def is_blocked(engine: Engine, client: int, name: str) -> bool:
         {**_own(client, name), "v": rows[0][1], "r": rows[0][2]},
     )
     return not filled
+
+
+def blocked(engine: Engine, client: int, names: Sequence[str]) -> set[str]:
+    """Those of several names for which `is_blocked` holds."""
+    rows = engine.rows(
+        f"SELECT DISTINCT audience FROM versions WHERE {_OF_SEVERAL} AND step = 'surplus'",
+        _several(client, names),
+    )
+    return {str(name) for (name,) in rows if is_blocked(engine, client, str(name))}
 
 
 def latest_ids(engine: Engine, client: int) -> dict[str, str]:

@@ -7,7 +7,8 @@ V, is that it entered. One `max` finds the latest: over the ordinal, with `enter
 # ruff: noqa: S608 - the texts are made of this module's own names; values travel as parameters
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relo_dsl.engine import Engine
@@ -21,6 +22,10 @@ from relo_server.versions.ledger import Step, Version
 #: Of queries that read members out: as slowly as whoever takes them.
 _UNHURRIED = Limits(max_seconds=86_400)
 _OWN = "client_id = {c:UInt32} AND audience = {a:String}"
+_ROWS_OF_SEVERAL = (
+    "membership WHERE client_id = {c:UInt32} AND audience IN {names:Array(String)} "
+    "AND version IN {ids:Array(String)}"
+)
 _IS_IN = "bitAnd(max(ordinal * 2 + entered), 1) = 1"
 
 
@@ -75,36 +80,68 @@ def _of(version: Version) -> dict[str, object]:
     return {"c": version.client, "a": version.name, "v": version.version}
 
 
-def add_changes(
-    engine: Engine, attempt: Version, base: Version | None, wanted: Devices, bar: Bar
-) -> tuple[int, int]:
-    """Stores the changes from `base` to those of `wanted` who may be published.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The way from `base` to those of `wanted` who may be published, as version `attempt`."""
 
-    Returns how many entered and how many left. The rows count from the moment the version is
-    recorded as published, and never if it is not.
+    attempt: Version
+    base: Version | None
+    wanted: Devices
+    bar: Bar
+
+    def query(self) -> SqlQuery:
+        """The rows of `membership` that it takes."""
+        attempt, bar = self.attempt, self.bar
+        new = f"SELECT device FROM ({self.wanted.text}) WHERE {bar.allowed}"
+        changed = f"SELECT device, 1 AS n FROM ({new})"
+        old = members_of(self.base, "b")
+        if self.base is not None:
+            changed = (
+                "SELECT device, max(after) AS n FROM ("
+                f"SELECT device, 1 AS after, 0 AS before FROM ({new}) UNION ALL "
+                f"SELECT device, 0 AS after, 1 AS before FROM ({old.text})"
+                ") GROUP BY device HAVING n != max(before)"
+            )
+        return SqlQuery(
+            f"SELECT {{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, {{v:String}}, n "
+            f"FROM ({changed})",
+            {
+                **self.wanted.params, **old.params, **bar.params, **_of(attempt),
+                "o": attempt.ordinal,
+            },
+        )  # fmt: skip
+
+
+def add_changes(engine: Engine, changes: Sequence[Changes]) -> dict[str, tuple[int, int]]:
+    """Stores changes; by the id of the version, how many entered and how many left, if any did.
+
+    The rows count from the moment the version is recorded as published, and never if it is not.
     """
-    new = f"SELECT device FROM ({wanted.text}) WHERE {bar.allowed}"
-    changed = f"SELECT device, 1 AS n FROM ({new})"
-    old = members_of(base, "b")
-    if base is not None:
-        changed = (
-            "SELECT device, max(after) AS n FROM ("
-            f"SELECT device, 1 AS after, 0 AS before FROM ({new}) UNION ALL "
-            f"SELECT device, 0 AS after, 1 AS before FROM ({old.text})"
-            ") GROUP BY device HAVING n != max(before)"
-        )
+    texts, params = [], dict[str, object]()
+    for number, change in enumerate(changes):
+        query = change.query()
+        # Every placeholder, and nothing else, has the form {name:Type}.
+        texts.append(re.sub(r"\{(\w+):", rf"{{\1_{number}:", query.text))
+        params |= {f"{name}_{number}": value for name, value in query.params.items()}
     engine.command(
         "INSERT INTO membership (client_id, audience, device, ordinal, version, entered) "
-        f"SETTINGS {_spilling(engine)} SELECT {{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, "
-        f"{{v:String}}, n FROM ({changed})",
-        {**wanted.params, **old.params, **bar.params, **_of(attempt), "o": attempt.ordinal},
+        f"SETTINGS {_spilling(engine)} {' UNION ALL '.join(texts)}",
+        params,
     )
     rows = engine.rows(
-        "SELECT countIf(entered = 1), countIf(entered = 0) FROM membership "
-        f"WHERE {_OWN} AND version = {{v:String}}",
-        _of(attempt),
+        f"SELECT version, countIf(entered = 1), countIf(entered = 0) FROM {_ROWS_OF_SEVERAL} "
+        "GROUP BY version",
+        _of_several([change.attempt for change in changes]),
     )
-    return int(rows[0][0]), int(rows[0][1])
+    return {str(version): (int(entered), int(left)) for version, entered, left in rows}
+
+
+def _of_several(versions: Sequence[Version]) -> dict[str, object]:
+    return {
+        "c": versions[0].client,
+        "names": [version.name for version in versions],
+        "ids": [version.version for version in versions],
+    }
 
 
 def _spilling(engine: Engine) -> str:
@@ -131,13 +168,19 @@ def _count(engine: Engine, text: str, wanted: Devices, bar: Bar) -> int:
     return int(found[0][0])
 
 
-def changes_of(engine: Engine, attempt: Version) -> tuple[list[bytes], list[bytes]]:
-    """Who entered and who left with a version: for few, because they are held in memory."""
-    rows = engine.rows(
-        f"SELECT device, entered FROM membership WHERE {_OWN} AND version = {{v:String}}",
-        _of(attempt),
-    )
-    return [key for key, entered in rows if entered], [key for key, entered in rows if not entered]
+def changes_of(
+    engine: Engine, attempts: Sequence[Version]
+) -> dict[str, tuple[list[bytes], list[bytes]]]:
+    """Who entered and who left with versions of one client, by their ids: for few, because they
+    are held in memory.
+    """
+    found: dict[str, tuple[list[bytes], list[bytes]]] = {}
+    for version, device, entered in engine.rows(
+        f"SELECT version, device, entered FROM {_ROWS_OF_SEVERAL}", _of_several(attempts)
+    ):
+        arrived, gone = found.setdefault(str(version), ([], []))
+        (arrived if entered else gone).append(bytes(device))
+    return found
 
 
 def members(engine: Engine, version: Version) -> Iterator[list[bytes]]:

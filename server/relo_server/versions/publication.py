@@ -20,142 +20,23 @@ version is on its way is left out of it, or is taken out after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relo_dsl.engine import Engine
+from relo_dsl.engine import EngineError
+from relo_dsl.errors import UserError
 from relo_dsl.setkeys import MOST_CHANGES
-from relo_server.sets import Lease, Overtaken, SetInfo, Sets, SetsError, Stamp, new_version
+from relo_server.sets import Overtaken, SetsError, Stamp
 from relo_server.versions import ledger, membership
-from relo_server.versions.barred import Bar
-from relo_server.versions.ledger import Kind, Step, Version
-from relo_server.versions.membership import Devices
+from relo_server.versions.ledger import Step, Version
+from relo_server.versions.membership import Changes
+from relo_server.versions.publisher import Base, Planner, Publisher, Wanted, settle_all
 
-STEPS = ("base", "epoch", "changes", "prepared", "filled", "moved", "published")
 #: Attempts after which something other than other publications must be wrong.
 _ATTEMPTS = 20
 
-
-def wall_clock() -> int:
-    """Now, in epoch milliseconds."""
-    return int(time.time() * 1000)
-
-
-def no_step(_step: str) -> None:
-    """What happens at a step where nobody asks."""
-
-
-@dataclass(frozen=True)
-class Publisher:
-    """Where versions are published, on whose behalf, and who may stop it.
-
-    `default_flags` is the consent of a device without a record, `by` who publishes. `lease` must
-    still be held when the set moves (None: unchecked). `clock` gives the wall clock in epoch ms;
-    `at_step` is called after each step.
-    """
-
-    engine: Engine
-    sets: Sets
-    default_flags: int
-    by: str
-    clock: Callable[[], int] = wall_clock
-    lease: Lease | None = None
-    at_step: Callable[[str], None] = no_step
-
-    def bar(self, client: int, mask: int, now: int) -> Bar:
-        """Who must not be published at `now`."""
-        return Bar(client, mask, self.default_flags, now)
-
-    def version(self, client: int, name: str, base: Base, wanted: Wanted, now: int) -> Version:
-        """A version of one attempt, with an id after all that is published or recorded."""
-        ids = [known for known in (base.shown, base.last and base.last.version) if known]
-        return Version(
-            client=client,
-            name=name,
-            version=new_version(now, max(ids, default=None)),
-            ordinal=1 if base.last is None else base.last.ordinal + 1,
-            kind=wanted.kind,
-            at=wanted.at,
-            built=now,
-            expires=wanted.expires,
-            fingerprint=wanted.fingerprint,
-            mask=wanted.mask,
-            size=0,
-            withheld=wanted.withheld,
-            rows_read=wanted.rows_read,
-            bytes_read=wanted.bytes_read,
-            by=self.by,
-            forced=wanted.forced,
-            reason=wanted.reason,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What is published: the latest recorded version, and the one that the set has (or None)."""
-
-    last: Version | None
-    info: SetInfo | None
-
-    @property
-    def shown(self) -> str | None:
-        """The id of the version that readers see."""
-        return None if self.info is None else self.info.version
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the set is at the latest recorded version."""
-        return self.last is not None and self.last.version == self.shown
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the set has a version that no record tells of."""
-        if self.shown is None or self.agrees:
-            return False
-        return self.last is None or self.shown > self.last.version
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be published: `devices`, without those who must not be.
-
-    `at` and `expires` (epoch ms), `fingerprint` and `mask` become those of the version; so do
-    `withheld`, `rows_read`, `bytes_read`, `forced` and `reason`. `spent` are seconds that it took
-    so far. `whole` fills the set anew, `only_changes` publishes nothing where nobody enters or
-    leaves. `source` is the version that the members are those of, if any.
-    """
-
-    kind: Kind
-    devices: Devices
-    at: int
-    expires: int
-    fingerprint: str
-    mask: int
-    withheld: int = 0
-    rows_read: int = 0
-    bytes_read: int = 0
-    spent: float = 0.0
-    forced: bool = False
-    whole: bool = False
-    only_changes: bool = False
-    source: Version | None = None
-    reason: str = ""
-
-
-#: Decides what to publish, given what is published and the wall clock; None: nothing.
-Planner = Callable[[Base, int], Wanted | None]
-
-
-def settle(engine: Engine, sets: Sets, client: int, name: str) -> Base:
-    """What is published. A version that the set moved to, and that nobody lived to record, is."""
-    info = sets.info(client, name)
-    last = ledger.last(engine, client, name)
-    base = Base(last, info)
-    if base.unknown and info is not None:
-        moved = ledger.prepared(engine, client, name, info.version)
-        if moved is not None:
-            return Base(ledger.record(engine, moved, Step.PUBLISHED), info)
-    return base
+#: What became of a publication: a version, nothing to publish, or why it failed.
+Outcome = Version | None | Exception
 
 
 def publish(publisher: Publisher, client: int, name: str, plan: Planner) -> Version | None:
@@ -165,73 +46,196 @@ def publish(publisher: Publisher, client: int, name: str, plan: Planner) -> Vers
     was lost, and as the engine and the sets do; what was published then stays as it was, or is the
     new version, whole.
     """
-    whole = False
+    outcome = publish_all(publisher, client, {name: plan})[name]
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def publish_all(
+    publisher: Publisher, client: int, plans: Mapping[str, Planner]
+) -> dict[str, Outcome]:
+    """The same for several audiences, each by itself, with the statements of all in one.
+
+    What one of them raises is its outcome, and holds up none of the others.
+    """
+    outcomes: dict[str, Outcome] = {}
+    pending, whole = dict(plans), set[str]()
     for _ in range(_ATTEMPTS):
+        if not pending:
+            return outcomes
+        attempt = _Attempt(publisher, client, whole)
         try:
-            return _attempt(publisher, client, name, plan, whole=whole)
-        except Overtaken as error:
-            if error.what == "lease":
-                raise
-            whole = whole or error.damaged
-    raise SetsError(
-        f"`{name}` changed {_ATTEMPTS} times while it was being published", "try again later"
-    )
+            attempt.run(pending)
+        except (UserError, EngineError) as error:
+            if len(pending) == 1:
+                return outcomes | dict.fromkeys(pending, error)
+            for name, plan in pending.items():
+                outcomes |= publish_all(publisher, client, {name: plan})
+            return outcomes
+        outcomes |= attempt.outcomes
+        whole |= attempt.damaged
+        pending = {name: plans[name] for name in pending if name not in outcomes}
+    for name in pending:
+        outcomes[name] = SetsError(
+            f"`{name}` changed {_ATTEMPTS} times while it was being published", "try again later"
+        )
+    return outcomes
 
 
-def _attempt(
-    publisher: Publisher, client: int, name: str, plan: Planner, *, whole: bool
-) -> Version | None:
-    started = time.perf_counter()
-    engine, sets = publisher.engine, publisher.sets
-    base = settle(engine, sets, client, name)
-    publisher.at_step("base")
-    # Before anybody's consent is read: a withdrawal after this makes the set refuse to move.
-    epoch = sets.epoch(client)
-    publisher.at_step("epoch")
-    now = publisher.clock()
-    wanted = plan(base, now)
-    if wanted is None:
-        return None
-    attempt = publisher.version(client, name, base, wanted, now)
-    bar = publisher.bar(client, wanted.mask, now)
-    entered, left = membership.add_changes(engine, attempt, base.last, wanted.devices, bar)
-    if wanted.source is not None:
-        ledger.require_known(engine, wanted.source)
-    publisher.at_step("changes")
-    if wanted.only_changes and base.agrees and not entered and not left:
-        return None
-    before = 0 if base.last is None else base.last.size
-    in_place = not whole and _in_place(publisher, base, wanted, entered + left)
-    attempt = replace(
-        attempt,
-        size=before + entered - left, entered=entered, left=left, whole=not in_place,
-        duration_ms=_millis(wanted.spent + time.perf_counter() - started),
-    )  # fmt: skip
-    ledger.record(engine, attempt, Step.PREPARED)
-    publisher.at_step("prepared")
-    try:
-        (_change if in_place else _fill)(publisher, attempt, base, epoch)
-    except Overtaken:
-        ledger.record(engine, attempt, Step.ABANDONED)
-        raise
-    publisher.at_step("moved")
-    attempt = replace(attempt, duration_ms=_millis(wanted.spent + time.perf_counter() - started))
-    done = ledger.record(engine, attempt, Step.PUBLISHED)
-    publisher.at_step("published")
-    return done
+@dataclass(frozen=True, slots=True)
+class _Underway:
+    """A version on its way."""
+
+    version: Version
+    base: Base
+    wanted: Wanted
 
 
-def _millis(seconds: float) -> int:
-    return round(seconds * 1000)
+class _Attempt:
+    """One attempt at several audiences. Who is not in `outcomes` afterwards was overtaken."""
+
+    def __init__(self, publisher: Publisher, client: int, whole: set[str]) -> None:
+        self._publisher = publisher
+        self._engine = publisher.engine
+        self._client = client
+        self._whole = whole
+        self._started = time.perf_counter()
+        self.outcomes: dict[str, Outcome] = {}
+        self.damaged: set[str] = set()
+
+    def run(self, plans: Mapping[str, Planner]) -> None:
+        """Raises what concerns all of them: then none, or some of them, are published."""
+        publisher = self._publisher
+        bases = settle_all(self._engine, publisher.sets, self._client, list(plans))
+        publisher.at_step("base")
+        # Before anybody's consent is read: a withdrawal after this makes the set refuse to move.
+        epoch = publisher.sets.epoch(self._client)
+        publisher.at_step("epoch")
+        underway = self._planned(plans, bases)
+        if underway:
+            underway = self._changed(underway)
+        if underway:
+            self._move(underway, epoch)
+
+    def _planned(self, plans: Mapping[str, Planner], bases: Mapping[str, Base]) -> list[_Underway]:
+        publisher, now = self._publisher, self._publisher.clock()
+        found = []
+        for name, plan in plans.items():
+            try:
+                wanted = plan(bases[name], now)
+                if wanted is not None and wanted.source is not None:
+                    ledger.require_known(self._engine, wanted.source)
+            except (UserError, EngineError) as error:
+                self.outcomes[name] = error
+                continue
+            if wanted is None:
+                self.outcomes[name] = None
+                continue
+            version = publisher.version(self._client, name, bases[name], wanted, now)
+            found.append(_Underway(version, bases[name], wanted))
+        return found
+
+    def _changed(self, underway: list[_Underway]) -> list[_Underway]:
+        """Stores who enters and who leaves, and then the versions themselves."""
+        publisher = self._publisher
+        changes = [
+            Changes(
+                item.version,
+                item.base.last,
+                item.wanted.devices,
+                publisher.bar(self._client, item.wanted.mask, item.version.built),
+            )
+            for item in underway
+        ]
+        counts = membership.add_changes(self._engine, changes)
+        publisher.at_step("changes")
+        blocked = ledger.blocked(
+            self._engine, self._client, [item.version.name for item in underway]
+        )
+        prepared = []
+        for item in underway:
+            name = item.version.name
+            entered, left = counts.get(item.version.version, (0, 0))
+            if item.wanted.only_changes and item.base.agrees and not entered and not left:
+                self.outcomes[name] = None
+                continue
+            before = 0 if item.base.last is None else item.base.last.size
+            whole = name in self._whole or name in blocked or not _in_place(item, entered + left)
+            version = replace(
+                item.version,
+                size=before + entered - left, entered=entered, left=left, whole=whole,
+                duration_ms=self._millis(item, len(underway)),
+            )  # fmt: skip
+            prepared.append(replace(item, version=version))
+        ledger.record_all(self._engine, [item.version for item in prepared], Step.PREPARED)
+        publisher.at_step("prepared")
+        return prepared
+
+    def _millis(self, item: _Underway, together: int) -> int:
+        """What it took so far; what is done for several at once is shared evenly."""
+        return round((item.wanted.spent + (time.perf_counter() - self._started) / together) * 1000)
+
+    def _move(self, underway: list[_Underway], epoch: int) -> None:
+        """Moves the sets, one after the other, and records those that have moved."""
+        few = [item.version for item in underway if not item.version.whole]
+        changes = membership.changes_of(self._engine, few) if few else {}
+        moved, abandoned = [], []
+        lost: Overtaken | None = None
+        for item in underway:
+            version = item.version
+            try:
+                if lost is not None:
+                    raise lost
+                if version.whole:
+                    self._fill(item, epoch)
+                else:
+                    self._change(item, epoch, *changes.get(version.version, ([], [])))
+            except Overtaken as error:
+                abandoned.append(version)
+                if error.damaged:
+                    self.damaged.add(version.name)
+                if error.what == "lease":
+                    self.outcomes[version.name] = lost = error
+            except (UserError, EngineError) as error:
+                self.outcomes[version.name] = error
+            else:
+                took = self._millis(item, len(underway))
+                moved.append(replace(version, duration_ms=took))
+        self._publisher.at_step("moved")
+        ledger.record_all(self._engine, abandoned, Step.ABANDONED)
+        for version in ledger.record_all(self._engine, moved, Step.PUBLISHED):
+            self.outcomes[version.name] = version
+        self._publisher.at_step("published")
+
+    def _change(self, item: _Underway, epoch: int, entered: list[bytes], left: list[bytes]) -> None:
+        base = item.base.shown
+        assert base is not None
+        self._publisher.sets.change(
+            self._client, item.version.name, _stamp(item.version),
+            entered=entered, left=left, base=base, epoch=epoch, lease=self._publisher.lease,
+        )  # fmt: skip
+
+    def _fill(self, item: _Underway, epoch: int) -> None:
+        publisher, version = self._publisher, item.version
+        with publisher.sets.draft(self._client, version.name, version.version) as draft:
+            filled = draft.add(membership.prepared_members(self._engine, version))
+            if filled != version.size:
+                raise SetsError(
+                    f"`{version.name}` should have {version.size:,} members, and its set took "
+                    f"{filled:,}",
+                    "nothing was published; try again",
+                )
+            publisher.at_step("filled")
+            draft.publish(_stamp(version), base=item.base.shown, epoch=epoch, lease=publisher.lease)
 
 
-def _in_place(publisher: Publisher, base: Base, wanted: Wanted, changes: int) -> bool:
+def _in_place(item: _Underway, changes: int) -> bool:
     """Whether the differences travel alone: the set is there and right, and they are few."""
-    if base.last is None or base.info is None or wanted.whole or changes > MOST_CHANGES:
+    base = item.base
+    if base.info is None or item.wanted.whole or changes > MOST_CHANGES:
         return False
-    if not base.agrees or not base.info.whole:
-        return False
-    return not ledger.is_blocked(publisher.engine, base.last.client, base.last.name)
+    return base.agrees and base.info.whole
 
 
 def _stamp(version: Version) -> Stamp:
@@ -244,25 +248,3 @@ def _stamp(version: Version) -> Stamp:
         fingerprint=version.fingerprint,
         mask=version.mask,
     )
-
-
-def _change(publisher: Publisher, attempt: Version, base: Base, epoch: int) -> None:
-    entered, left = membership.changes_of(publisher.engine, attempt)
-    assert base.shown is not None
-    publisher.sets.change(
-        attempt.client, attempt.name, _stamp(attempt),
-        entered=entered, left=left, base=base.shown, epoch=epoch, lease=publisher.lease,
-    )  # fmt: skip
-
-
-def _fill(publisher: Publisher, attempt: Version, base: Base, epoch: int) -> None:
-    with publisher.sets.draft(attempt.client, attempt.name, attempt.version) as draft:
-        filled = draft.add(membership.prepared_members(publisher.engine, attempt))
-        if filled != attempt.size:
-            raise SetsError(
-                f"`{attempt.name}` should have {attempt.size:,} members, and its set took "
-                f"{filled:,}",
-                "nothing was published; try again",
-            )
-        publisher.at_step("filled")
-        draft.publish(_stamp(attempt), base=base.shown, epoch=epoch, lease=publisher.lease)

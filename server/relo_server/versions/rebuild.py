@@ -6,7 +6,8 @@ from relo_dsl.errors import UserError
 from relo_dsl.times import format_instant
 from relo_server.versions.ledger import Kind, Version
 from relo_server.versions.membership import members_of
-from relo_server.versions.publication import Base, Publisher, Wanted, publish
+from relo_server.versions.publication import publish
+from relo_server.versions.publisher import Base, Publisher, Wanted
 from relo_server.versions.verify import is_whole
 
 

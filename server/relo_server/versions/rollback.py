@@ -8,7 +8,8 @@ from relo_dsl.setkeys import HOLDOUT
 from relo_server.versions import ledger
 from relo_server.versions.ledger import Kind, Version
 from relo_server.versions.membership import NOBODY, members_of
-from relo_server.versions.publication import Base, Publisher, Wanted, publish
+from relo_server.versions.publication import publish
+from relo_server.versions.publisher import Base, Publisher, Wanted
 from relo_server.versions.rebuild import require_current
 
 

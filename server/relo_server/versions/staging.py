@@ -17,6 +17,7 @@ from typing import Self
 
 from relo_dsl.engine import Engine
 from relo_dsl.sql.query import SqlQuery
+from relo_server.versions.barred import Bar
 from relo_server.versions.membership import Devices
 
 PREFIX = "refresh_"
@@ -95,6 +96,15 @@ class Staged:
             f"SELECT plan, part, count() FROM {self.table} GROUP BY plan, part"
         )
         return {(int(plan), int(part)): int(count) for plan, part, count in rows}
+
+    def allowed(self, part: int, bar: Bar) -> dict[int, int]:
+        """How many devices of one part of each plan may be published."""
+        rows = self._engine.rows(
+            f"SELECT plan, count() FROM {self.table} WHERE part = {part:d} AND {bar.allowed} "
+            "GROUP BY plan",
+            bar.params,
+        )
+        return {int(plan): int(count) for plan, count in rows}
 
     def close(self) -> None:
         """Drops the table."""

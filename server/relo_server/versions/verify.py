@@ -13,7 +13,7 @@ from relo_server.sets import Sets, SetsError
 from relo_server.versions import ledger
 from relo_server.versions.ledger import Kind, Step, Version
 from relo_server.versions.membership import NOBODY, Devices, members_of
-from relo_server.versions.publication import Base, Publisher, settle
+from relo_server.versions.publisher import Base, Publisher, settle
 from relo_server.versions.staging import Staged
 
 #: Numbers of what is compared, in the staged table.

@@ -3,13 +3,17 @@
 # ruff: noqa: S608 - the texts are made of this module's own names; values travel as parameters
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from relo_dsl.engine import Engine
 from relo_server.sets import SetInfo
 from relo_server.versions import ledger
 from relo_server.versions.barred import Bar
 from relo_server.versions.ledger import Kind, Version
 from relo_server.versions.membership import count_barred, members_of
-from relo_server.versions.publication import Base, Publisher, Wanted, publish
+from relo_server.versions.publication import publish_all
+from relo_server.versions.publisher import Base, Publisher, Wanted
 from relo_server.versions.staging import Staged
 
 
@@ -29,41 +33,44 @@ def withdraw(publisher: Publisher, client: int) -> list[Version]:
         mask: _concerned(publisher.engine, publisher.bar(client, mask, now))
         for mask in {info.mask for info in infos}
     }
-    done = []
-    for info in infos:
-        agrees = recorded.get(info.name) == info.version
-        if agrees and info.name not in concerned[info.mask]:
-            continue
-        version = withdraw_from(publisher, client, info.name)
-        if version is not None:
-            done.append(version)
-    return done
+    leaving = [
+        info.name
+        for info in infos
+        if recorded.get(info.name) != info.version or info.name in concerned[info.mask]
+    ]
+    return withdraw_from(publisher, client, leaving)
 
 
-def withdraw_from(publisher: Publisher, client: int, name: str) -> Version | None:
-    """The same for one audience or holdout; None where nobody had to leave."""
+def withdraw_from(publisher: Publisher, client: int, names: Sequence[str]) -> list[Version]:
+    """The same for some audiences and holdouts, whether or not they are published."""
+    plan = partial(_plan, publisher)
+    outcomes = publish_all(publisher, client, dict.fromkeys(names, plan))
+    for outcome in outcomes.values():
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes.values() if isinstance(outcome, Version)]
 
-    def plan(base: Base, now: int) -> Wanted | None:
-        if base.info is None:
-            return None
-        if base.unknown or base.last is None:
-            _drop_if_barred(publisher, base.info, now)
-            return None
-        bar = publisher.bar(client, base.last.mask, now)
-        members = members_of(base.last)
-        if base.agrees and not count_barred(publisher.engine, members, bar):
-            return None
-        return Wanted(
-            kind=Kind.WITHDRAWAL,
-            devices=members,
-            at=base.last.at,
-            expires=base.info.expires_at,
-            fingerprint=base.last.fingerprint,
-            mask=base.last.mask,
-            only_changes=True,
-        )
 
-    return publish(publisher, client, name, plan)
+def _plan(publisher: Publisher, base: Base, now: int) -> Wanted | None:
+    if base.info is None:
+        return None
+    if base.unknown or base.last is None:
+        _drop_if_barred(publisher, base.info, now)
+        return None
+    last = base.last
+    bar = publisher.bar(last.client, last.mask, now)
+    members = members_of(last)
+    if base.agrees and not count_barred(publisher.engine, members, bar):
+        return None
+    return Wanted(
+        kind=Kind.WITHDRAWAL,
+        devices=members,
+        at=last.at,
+        expires=base.info.expires_at,
+        fingerprint=last.fingerprint,
+        mask=last.mask,
+        only_changes=True,
+    )
 
 
 def _concerned(engine: Engine, bar: Bar) -> set[str]:
