@@ -54,10 +54,8 @@ def test_defaults_without_a_file(project: Path) -> None:
     assert settings.segments == project / "segments"
     assert settings.data == project / ".relo"
     assert settings.limits.max_seconds == 60
-    assert (settings.publishing.smallest_share, settings.publishing.largest_share) == (
-        Decimal("0.5"),
-        3,
-    )
+    assert settings.publishing.smallest_share == Decimal("0.5")
+    assert settings.publishing.largest_share == 3
 
 
 def test_the_file_is_found_upwards(project: Path) -> None:

@@ -166,10 +166,6 @@ def test_a_lost_set_server_is_rebuilt(built: Project) -> None:
     found = json.loads(line)
     version = found["version"]
     assert (found["name"], version["kind"], version["size"]) == ("w", "rebuild", 5)
-        "w",
-        "rebuild",
-        5,
-    )
     assert members(built) == before
     assert built.json("verify", "w")["right"]
     for args, message in (
