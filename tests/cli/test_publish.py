@@ -57,7 +57,9 @@ def test_what_is_published_is_what_the_specification_says(loaded: Project) -> No
     assert built["published"]
     assert built["rows_read"] > 0 < built["bytes_read"]
     everyone = [f"d{i}" for i in range(1, 40)]
-    answers = loaded.json("has", "w", *everyone)["devices"]
+    told = loaded.json("has", "w", *everyone)
+    assert (told["version"], told["at"][:19]) == (built["version"], AT[:19])
+    answers = told["devices"]
     assert {item["device"] for item in answers if item["member"]} == wanted
     found = loaded.json("members", "w")
     assert (found["count"], found["version"]) == (5, built["version"])
@@ -69,7 +71,10 @@ def test_what_is_published_is_what_the_specification_says(loaded: Project) -> No
 def test_people_see_a_table(loaded: Project, snapshot: SnapshotAssertion) -> None:
     result = loaded.ok("build", "w", "--at", AT)
     assert masked(result.stdout) == snapshot
-    assert loaded.ok("has", "w", "d8", "d1").stdout == "d8  yes\nd1  no\n"
+    asked = loaded.ok("has", "w", "d8", "d1")
+    assert asked.stdout == "d8  yes\nd1  no\n"
+    assert f"as of {AT[:19]}" in asked.stderr
+    assert f"as of {AT[:19]}" in loaded.ok("members", "w").stderr
 
 
 def test_preview_goes_clause_by_clause(loaded: Project, snapshot: SnapshotAssertion) -> None:
@@ -212,7 +217,7 @@ def test_the_real_command_and_a_store_in_use(shop: Project) -> None:
     built = relo(shop.folder, "build", "winback_customers", "--at", AT, "--json")
     assert json.loads(built.stdout)["size"] == 1
     asked = relo(shop.folder, "has", "winback_customers", "ana")
-    assert (asked.stdout, asked.stderr) == ("ana  yes\n", "")
+    assert (asked.stdout, asked.stderr) == ("ana  yes\n", f"as of {AT[:19]}.000Z\n")
 
 
 def test_a_holdout_is_a_set_of_its_own(loaded: Project) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(name: str, devices: tuple[str, ...], as_json: bool, settings: Settings) -> None:
     """Ask whether devices are in the published set of NAME. Ids are hashed before they are sent.
 
-    All answers are of one version of the set. Exits with 0 whatever the answers are.
+    All answers are of one version of the set, whose time is told. Exits with 0 whatever they are.
 
     \b
     Example:
@@ -28,13 +28,14 @@ def command(name: str, devices: tuple[str, ...], as_json: bool, settings: Settin
     """
     from relo_dsl.cli.output import emit_json, fail
     from relo_dsl.engine.key import device_key, installation_key
+    from relo_dsl.times import format_instant
     from relo_server.cli.stores import client_of, open_sets
 
     client = client_of(settings, name)
     secret = installation_key(settings)
     keys = [device_key(secret, client, device) for device in devices]
     with open_sets(settings) as sets:
-        answers = sets.contains(client, name, keys)
+        answers = sets.ask(client, name, keys)
     if answers is None:
         fail(
             f"nothing is published as `{name}` for client {client}",
@@ -43,11 +44,14 @@ def command(name: str, devices: tuple[str, ...], as_json: bool, settings: Settin
     if as_json:
         found = [
             {"device": device, "key": key.hex(), "member": member}
-            for device, key, member in zip(devices, keys, answers, strict=True)
+            for device, key, member in zip(devices, keys, answers.members, strict=True)
         ]
-        emit_json({"name": name, "client": client, "devices": found})
+        version = {"version": answers.info.version, "at": format_instant(answers.info.at)}
+        emit_json({"name": name, "client": client, **version, "devices": found})
         return
     width = max(map(len, devices))
-    for device, member in zip(devices, answers, strict=True):
+    for device, member in zip(devices, answers.members, strict=True):
         word = click.style("yes", fg="green") if member else click.style("no", dim=True)
         click.echo(f"{device:<{width}}  {word}")
+    # Apart from the answers, so that a script reads these alone.
+    click.echo(f"as of {format_instant(answers.info.at)}", err=True)

@@ -10,8 +10,9 @@ import redis
 from relo_dsl.setkeys import CHUNK, GRACE_SECONDS, MOST_CHANGES, Command, SetKeys, change_commands
 from relo_server.sets.errors import Overtaken, translated
 from relo_server.sets.leases import Lease
-from relo_server.sets.moves import Conditions, Current, look_at, transact, watched_keys
+from relo_server.sets.moves import ANY, Conditions, asked_of, current, watched_keys
 from relo_server.sets.stamps import Stamp
+from relo_server.sets.watching import Watching, transact
 
 
 def change(
@@ -28,59 +29,55 @@ def change(
     if len({*entered, *left}) != len(entered) + len(left):
         raise ValueError("a device enters or leaves twice")
 
-    def look(pipeline: Any, lost: bool) -> list[Command] | None:
-        current = look_at(pipeline, keys, conditions, stamp.version, lost=lost)
-        if current is None:
+    def look(watching: Watching, answers: list[Any], lost: bool) -> list[Command] | None:
+        now = current(answers, conditions, stamp.version, lost=lost)
+        if now is None:
             return None
-        if current.key is None or current.version is None:
+        if now.key is None or now.version is None:
             raise Overtaken("base", unsure=lost)
-        if stamp.size != current.size + len(entered) - len(left):
-            raise ValueError(f"{stamp} does not follow from a set of {current.size} members")
-        key = current.key.decode()
-        pipeline.watch(key)
-        if not _as_published(pipeline, key, current, entered, left):
+        if stamp.size != now.size + len(entered) - len(left):
+            raise ValueError(f"{stamp} does not follow from a set of {now.size} members")
+        key = now.key.decode()
+        if not _as_published(watching, key, now.size, entered, left):
             # Unless another version has come between the two looks.
-            if look_at(pipeline, keys, conditions, stamp.version, lost=lost) is None:
+            again = watching.ask(*asked_of(keys, conditions))
+            if current(again, conditions, stamp.version, lost=lost) is None:
                 return None
             raise Overtaken("base", damaged=True)
         return change_commands(keys, key, entered, left, stamp.fields(), stamp.expires_at)
 
     with translated():
-        transact(client, watched_keys(keys, conditions), look)
+        transact(client, watched_keys(keys, conditions), asked_of(keys, conditions), look)
 
 
 def _as_published(
-    pipeline: Any, key: str, current: Current, entered: Sequence[bytes], left: Sequence[bytes]
+    watching: Watching, key: str, size: int, entered: Sequence[bytes], left: Sequence[bytes]
 ) -> bool:
-    """Whether the set is the one that these differences are about.
+    """Whether the set is the one that these differences are about; it is watched from here on.
 
     Otherwise a fragment would be published, or a set of another size than its info says.
     """
-    if pipeline.execute_command("SCARD", key) != current.size:
-        return False
-    for devices, expected in ((entered, 0), (left, 1)):
-        for start in range(0, len(devices), CHUNK):
-            piece = devices[start : start + CHUNK]
-            answers = pipeline.execute_command("SMISMEMBER", key, *piece)
-            if answers.count(expected) != len(piece):
-                return False
-    return True
+    asked: list[Command] = [("WATCH", key), ("SCARD", key)]
+    for devices in (entered, left):
+        asked += [
+            ("SMISMEMBER", key, *devices[start : start + CHUNK])
+            for start in range(0, len(devices), CHUNK)
+        ]
+    _, members, *hits = watching.ask(*asked)
+    found = [hit for answer in hits for hit in answer]
+    return bool(members == size and found == [0] * len(entered) + [1] * len(left))
 
 
 def drop(client: redis.Redis, keys: SetKeys, lease: Lease | None) -> bool:
     """See `Sets.drop`."""
-    watched = [keys.pointer, keys.info, *([] if lease is None else [lease.key])]
+    conditions = Conditions(ANY, None, lease)
 
-    def look(pipeline: Any, lost: bool) -> list[Command] | None:
-        if lease is not None and pipeline.execute_command("GET", lease.key) != lease.value:
-            raise Overtaken("lease", unsure=lost)
-        key = pipeline.execute_command("GET", keys.pointer)
-        commands: list[Command] = [("DEL", keys.pointer, keys.info)]
-        if key is not None:
-            commands.append(("EXPIRE", key, GRACE_SECONDS))
-        elif not pipeline.execute_command("EXISTS", keys.info):
-            return None
-        return commands
+    def look(_: Watching, answers: list[Any], lost: bool) -> list[Command] | None:
+        now = current(answers, conditions, "", lost=lost)
+        assert now is not None  # no version is called that
+        if now.key is None:
+            return [("DEL", keys.info)] if answers[1][0] is not None else None
+        return [("DEL", keys.pointer, keys.info), ("EXPIRE", now.key, GRACE_SECONDS)]
 
     with translated():
-        return transact(client, watched, look)
+        return transact(client, watched_keys(keys, conditions), asked_of(keys, conditions), look)

@@ -18,8 +18,9 @@ from relo_dsl.setkeys import (
     switch_commands,
 )
 from relo_server.sets.errors import SetsError, translated
-from relo_server.sets.moves import Base, Conditions, look_at, transact, watched_keys
+from relo_server.sets.moves import Base, Conditions, asked_of, current, watched_keys
 from relo_server.sets.stamps import Stamp
+from relo_server.sets.watching import Watching, transact
 
 if TYPE_CHECKING:
     from relo_server.sets.leases import Lease
@@ -56,10 +57,8 @@ class Draft:
         parts = iter(pieces(chunks))
         with translated():
             while batch := list(islice(parts, _PIPELINED)):
-                if not self._size:
-                    self._start(batch.pop(0))
-                if batch:
-                    self._send(fill_commands(self.key, batch))
+                first = first_commands(self.key, batch.pop(0)) if not self._size else []
+                self._send(first, fill_commands(self.key, batch) if batch else [])
         return self._size - before
 
     def remove(self, devices: Sequence[bytes]) -> int:
@@ -71,7 +70,7 @@ class Draft:
             while self._size and (batch := list(islice(parts, _PIPELINED))):
                 commands: list[Command] = [("EXPIRE", self.key, FILLING_SECONDS)]
                 commands += [("SREM", self.key, *piece) for piece in batch]
-                self._send([*commands, ("SCARD", self.key)])
+                self._send([], [*commands, ("SCARD", self.key)])
         return before - self._size
 
     def size(self) -> int:
@@ -82,24 +81,20 @@ class Draft:
         if self._published:
             raise ValueError(f"{self.key} is published: readers would see it change")
 
-    def _start(self, piece: Sequence[bytes]) -> None:
-        pipeline: Any = self._redis.pipeline(transaction=True)
-        for command in first_commands(self.key, piece):
-            pipeline.execute_command(*command)
-        self._size = int(pipeline.execute()[-1])
-
-    def _send(self, commands: list[Command]) -> None:
-        """Sends commands of which the first is answered 0 if the key has gone, the last by SCARD.
+    def _send(self, first: list[Command], more: list[Command]) -> None:
+        """Starts the set in a MULTI, adds more to it, or both; the last of each must be SCARD.
 
         Counted by the server: redis-py sends all of them again where a connection broke.
         """
         pipeline: Any = self._redis.pipeline(transaction=False)
-        for command in commands:
+        if first:
+            first = [("MULTI",), *first, ("EXEC",)]
+        for command in (*first, *more):
             pipeline.execute_command(*command)
         answers = pipeline.execute()
-        if not answers[0]:
-            raise self._gone()
-        self._size = int(answers[-1])
+        if more and not answers[len(first)]:
+            raise self._gone()  # the answer to EXPIRE: there is no such key
+        self._size = int(answers[-1] if more else answers[-1][-1])
 
     def _gone(self) -> SetsError:
         return SetsError(
@@ -125,19 +120,21 @@ class Draft:
             raise ValueError(f"{stamp} is not about {self.key}, which has {self._size} members")
         conditions = Conditions(base, epoch, lease)
 
-        def look(pipeline: Any, lost: bool) -> list[Command] | None:
-            current = look_at(pipeline, self.keys, conditions, self.version, lost=lost)
-            if current is None:
+        def look(_: Watching, answers: list[Any], lost: bool) -> list[Command] | None:
+            now = current(answers, conditions, self.version, lost=lost)
+            if now is None:
                 return None
-            if pipeline.execute_command("SCARD", self.key) != self._size:
+            if answers[-1] != self._size:
                 raise self._gone()
-            old = None if current.key is None else current.key.decode()
+            old = None if now.key is None else now.key.decode()
             return switch_commands(self.keys, self.key, old, stamp.fields(), stamp.expires_at)
 
         if self._published:
             return
         with translated():
-            transact(self._redis, [*watched_keys(self.keys, conditions), self.key], look)
+            watched = [*watched_keys(self.keys, conditions), self.key]
+            asked = [*asked_of(self.keys, conditions), ("SCARD", self.key)]
+            transact(self._redis, watched, asked, look)
         self._published = True
 
     def discard(self) -> None:
@@ -145,13 +142,13 @@ class Draft:
         if self._published:
             return
 
-        def look(pipeline: Any, _lost: bool) -> list[Command] | None:
-            if pipeline.execute_command("GET", self.keys.pointer) == self.key.encode():
-                return None
-            return [("UNLINK", self.key)]
+        pointer = self.keys.pointer
+
+        def look(_: Watching, answers: list[Any], _lost: bool) -> list[Command] | None:
+            return None if answers == [self.key.encode()] else [("UNLINK", self.key)]
 
         try:
-            transact(self._redis, [self.keys.pointer], look)
+            transact(self._redis, [pointer], [("GET", pointer)], look)
         except (redis.RedisError, SetsError):
             return
 

@@ -9,7 +9,7 @@ import redis
 
 from relo_dsl.setkeys import Command, fence_key, lease_key
 from relo_server.sets.errors import SetsError, translated
-from relo_server.sets.moves import transact
+from relo_server.sets.watching import Watching, transact
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,18 @@ class Lease:
 
     def renew(self) -> bool:
         """Makes it hold for `seconds` from now; False where it had ended: it is not taken anew."""
-        again: Command = ("SET", self.key, self.value, "PX", _millis(self.seconds))
-        with translated():
-            return transact(
-                self._redis, [self.key], lambda p, _: [again] if self._mine(p) else None
-            )
+        return self._if_held(("SET", self.key, self.value, "PX", _millis(self.seconds)))
 
     def release(self) -> None:
         """Ends it, so that another can take it at once; does nothing where it had ended."""
-        with translated():
-            transact(
-                self._redis, [self.key], lambda p, _: [("DEL", self.key)] if self._mine(p) else None
-            )
+        self._if_held(("DEL", self.key))
 
-    def _mine(self, pipeline: Any) -> bool:
-        return bool(pipeline.execute_command("GET", self.key) == self.value)
+    def _if_held(self, command: Command) -> bool:
+        def look(_: Watching, answers: list[Any], _lost: bool) -> list[Command] | None:
+            return [command] if answers == [self.value] else None
+
+        with translated():
+            return transact(self._redis, [self.key], [("GET", self.key)], look)
 
 
 def take(
@@ -72,9 +69,9 @@ def take(
     asked: list[int] = []
     mine = False
 
-    def look(pipeline: Any, _lost: bool) -> list[Command] | None:
+    def look(_: Watching, answers: list[Any], _lost: bool) -> list[Command] | None:
         nonlocal mine
-        holds, last = pipeline.execute_command("MGET", lease, fence)
+        ((holds, last),) = answers
         # Ours already, if only the answer was lost.
         mine = bool(asked) and holds == _value(asked[-1], holder)
         if holds is not None:
@@ -84,7 +81,7 @@ def take(
         return [("INCR", fence), ("SET", lease, _value(asked[-1], holder), "PX", _millis(seconds))]
 
     with translated():
-        taken = transact(connection, [lease, fence], look)
+        taken = transact(connection, [lease, fence], [("MGET", lease, fence)], look)
     if not taken and not mine:
         return None
     return Lease(client, purpose, holder, asked[-1], seconds, connection)

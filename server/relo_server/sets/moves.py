@@ -1,26 +1,17 @@
-"""One change of what is published: look, and if nothing has moved since, do it, all or nothing.
-
-WATCH makes the server refuse the MULTI where one of the keys was touched after it was looked at.
-There is no script in it: Dragonfly wants the keys of those declared, and has them on one thread.
-"""
+"""What a publication builds upon, and whether it still holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-import redis
-
 from relo_dsl.setkeys import Command, SetKeys, consent_key
-from relo_server.sets.errors import Overtaken, SetsError
+from relo_server.sets.errors import Overtaken
 
 if TYPE_CHECKING:
     from relo_server.sets.leases import Lease
-
-#: How often somebody else may come first without having moved what we build upon.
-_TRIES = 100
 
 
 class Base(Enum):
@@ -58,37 +49,6 @@ class Current:
     size: int
 
 
-def transact(
-    client: redis.Redis,
-    watched: Sequence[str],
-    look: Callable[[Any, bool], list[Command] | None],
-) -> bool:
-    """Does in one MULTI what `look` says; False where it says None: there is nothing to do.
-
-    `look` gets the connection that watches, and whether an answer was lost before: then what it
-    asked for may have happened, and it has to find out. It is called again where a key moved.
-    """
-    lost = False
-    for _ in range(_TRIES):
-        pipeline: Any = client.pipeline(transaction=True)
-        with pipeline:
-            try:
-                pipeline.watch(*watched)
-                commands = look(pipeline, lost)
-                if commands is None:
-                    return False
-                pipeline.multi()
-                for command in commands:
-                    pipeline.execute_command(*command)
-                pipeline.execute()
-            except redis.WatchError as error:
-                # redis-py says so too where the connection ended while it watched.
-                lost = lost or isinstance(error.__context__, redis.RedisError | OSError)
-                continue
-            return True
-    raise SetsError("the set store failed: too many publish the same audience", "try again")
-
-
 def watched_keys(keys: SetKeys, conditions: Conditions) -> list[str]:
     """Everything that decides whether a publication may happen."""
     watched = [keys.pointer, keys.info]
@@ -99,24 +59,30 @@ def watched_keys(keys: SetKeys, conditions: Conditions) -> list[str]:
     return watched
 
 
-def look_at(
-    pipeline: Any, keys: SetKeys, conditions: Conditions, version: str, *, lost: bool
-) -> Current | None:
-    """What is published now; None where that is `version` already. Raises Overtaken."""
-    lease = conditions.lease
+def asked_of(keys: SetKeys, conditions: Conditions) -> list[Command]:
+    """What `current` wants to know."""
     names = [keys.pointer, consent_key(keys.client)]
-    if lease is not None:
-        names.append(lease.key)
-    key, epoch, *holds = pipeline.execute_command("MGET", *names)
-    found, size = pipeline.execute_command("HMGET", keys.info, "version", "size")
+    if conditions.lease is not None:
+        names.append(conditions.lease.key)
+    return [("MGET", *names), ("HMGET", keys.info, "version", "size")]
+
+
+def current(
+    answers: Sequence[Any], conditions: Conditions, version: str, *, lost: bool
+) -> Current | None:
+    """What is published, of the answers to `asked_of`; None where that is `version` already.
+
+    Raises Overtaken where the conditions do not hold; `lost` as in `transact`.
+    """
+    (key, epoch, *holds), (found, size), *_ = answers
     there = key is not None and found is not None
-    current = Current(key, found.decode() if there else None, int(size) if there else 0)
-    if current.version == version:
+    now = Current(key, found.decode() if there else None, int(size) if there else 0)
+    if now.version == version:
         return None
-    if lease is not None and holds != [lease.value]:
+    if conditions.lease is not None and holds != [conditions.lease.value]:
         raise Overtaken("lease", unsure=lost)
     if conditions.epoch is not None and int(epoch or 0) != conditions.epoch:
         raise Overtaken("consent", unsure=lost)
-    if conditions.base is not ANY and conditions.base != current.version:
+    if conditions.base is not ANY and conditions.base != now.version:
         raise Overtaken("base", unsure=lost)
-    return current
+    return now

@@ -212,7 +212,8 @@ class Sets:
         Every publication that looked at consent before fails from here on: `Overtaken("consent")`.
         """
         with translated():
-            return int(self._redis.incr(consent_key(client)))
+            send: Any = self._redis.execute_command
+            return int(send("INCR", consent_key(client)))
 
     def lease(self, client: int, purpose: str, holder: str, seconds: float) -> Lease | None:
         """The right to do something for a client, for some seconds; None where another has it.
