@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
@@ -71,6 +72,24 @@ class Limits(BaseModel):
     max_rows_to_read: Count = Field(10_000_000_000, ge=1)
 
 
+Share = Annotated[Decimal, BeforeValidator(_no_boolean)]
+
+
+class Publishing(BaseModel):
+    """What keeps a refresh from being published, and how much of the past is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smallest_share: Share = Field(Decimal("0.5"), ge=0, le=1)
+    """Of the last version's members; less is held back. 0: nothing is."""
+    largest_share: Share = Field(Decimal(3), ge=1)
+    """Of the last version's members; more is held back."""
+    compared_from: Count = Field(100, ge=1)
+    """Members of the last version from which on its size says something about the next."""
+    keep_versions: Count = Field(100, ge=2)
+    """So many versions, at least, can be gone back to and compared."""
+
+
 class Settings(BaseSettings):
     """Everything a project configures. `Settings.load()` reads file and environment.
 
@@ -108,6 +127,7 @@ class Settings(BaseSettings):
     key: SecretStr | None = None
     """The installation's key, 64 hex digits; None: the file `key` in `data`."""
     limits: Limits = Limits()
+    publishing: Publishing = Publishing()
 
     @classmethod
     def settings_customise_sources(
@@ -192,6 +212,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("\n".join(sources.explain(error))) from None
 
+
+#: The settings that are tables of settings.
+_TABLES: dict[str, type[BaseModel]] = {"limits": Limits, "publishing": Publishing}
 
 Tree = dict[str, object]
 Place = tuple[str, ...]
@@ -305,8 +328,8 @@ def _unknown(tree: Tree) -> Iterator[tuple[Place, list[str]]]:
     for name, value in tree.items():
         if name not in settings:
             yield (name,), settings
-        elif name == "limits" and isinstance(value, dict):
-            yield from _unknown_in(("limits",), value, Limits)
+        elif name in _TABLES and isinstance(value, dict):
+            yield from _unknown_in((name,), value, _TABLES[name])
 
 
 def _unknown_in(

@@ -8,6 +8,7 @@ child, and closes itself at exit.
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import re
@@ -69,29 +70,27 @@ class Result:
     bytes_read: int
 
 
-class Members:
-    """Device keys in chunks, to be read once; what that cost is known when it has been read."""
+class _Streamed:
+    """The answer of a query, to be read once; what that cost is known when it has been read."""
 
     def __init__(self, engine: Engine, query: SqlQuery, limits: Limits) -> None:
         self._engine = engine
         self._query = query
         self._limits = limits
-        self.count = 0
         self.elapsed_s = 0.0
         self.rows_read = 0
         self.bytes_read = 0
 
-    def __iter__(self) -> Iterator[list[bytes]]:
+    def _read(self, *, arrow: bool = False) -> Iterator[Any]:
+        """The blocks of the answer: columns, or Arrow record batches."""
         engine = self._engine
         engine.open_streams()  # now, so that it does not count as cost
         # chDB tells a stream's cost nowhere, but nobody else reads in this process.
         counts = [engine.counters(), engine.counters()] if engine.is_embedded else []
         started = time.perf_counter()
-        with engine.stream(self._query, self._limits) as stream, engine.translated():
-            for columns in stream:
-                self.count += len(columns[0])
-                yield list(columns[0])
-            summary = stream.source.summary
+        with engine.stream(self._query, self._limits, arrow=arrow) as stream, engine.translated():
+            yield from stream
+            summary = _summary_of(stream.source)
         self.elapsed_s = time.perf_counter() - started
         if engine.is_embedded:
             first, second, last = (*counts, engine.counters())
@@ -101,6 +100,26 @@ class Members:
         else:
             self.rows_read = int(summary.get("read_rows", 0))
             self.bytes_read = int(summary.get("read_bytes", 0))
+
+
+class Members(_Streamed):
+    """Device keys in chunks, counted as they come."""
+
+    def __init__(self, engine: Engine, query: SqlQuery, limits: Limits) -> None:
+        super().__init__(engine, query, limits)
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        for columns in self._read():
+            self.count += len(columns[0])
+            yield list(columns[0])
+
+
+class Blocks(_Streamed):
+    """Arrow record batches with all columns of the answer."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        yield from self._read(arrow=True)
 
 
 class Engine:
@@ -269,21 +288,26 @@ class Engine:
         _ = self.client  # refuses a closed or forked engine
         return Members(self, query, limits or self.limits)
 
+    def blocks(self, query: SqlQuery, *, limits: Limits | None = None) -> Blocks:
+        """Streams a read-only query as Arrow record batches; otherwise as `members`."""
+        _ = self.client
+        return Blocks(self, query, limits or self.limits)
+
     def open_streams(self) -> Client:
         """The connection kept for streams, opened at first use."""
         if self._streams is None:
             self._streams = self._new_client()
         return self._streams
 
-    def stream(self, query: SqlQuery, limits: Limits) -> StreamContext:
-        """The column blocks of a read-only query, over a connection kept for streams."""
+    def stream(self, query: SqlQuery, limits: Limits, *, arrow: bool = False) -> StreamContext:
+        """The blocks of a read-only query, over a connection kept for streams: columns or Arrow."""
         text, params = self._prepared(self._compiled(query, limits))
         # A server then sends what the query cost, or its error, before the first row.
         whole = None if self.is_embedded else {"wait_end_of_query": 1}
         with self.translated():
-            return self.open_streams().query_column_block_stream(
-                text, parameters=params or None, settings=whole
-            )
+            client = self.open_streams()
+            ask = client.query_arrow_stream if arrow else client.query_column_block_stream
+            return ask(text, parameters=params or None, settings=whole)
 
     def counters(self) -> tuple[int, int]:
         """Rows and bytes that this server, or this process, has read from tables so far."""
@@ -371,6 +395,13 @@ def _read_only(query: SqlQuery, limits: Limits) -> SqlQuery:
         f"max_rows_to_read = {limits.max_rows_to_read}"
     )
     return SqlQuery(f"{query.text}\nSETTINGS {settings}", query.params)
+
+
+def _summary_of(source: Any) -> Mapping[str, str]:
+    """What a stream's query cost, by a server's account; Arrow streams leave it in the header."""
+    if hasattr(source, "summary"):
+        return dict(source.summary)
+    return dict(json.loads(getattr(source, "headers", {}).get("X-ClickHouse-Summary", "{}")))
 
 
 def _chdb_summary(result: Any) -> dict[str, str]:

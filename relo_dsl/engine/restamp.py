@@ -134,11 +134,12 @@ def _changes(table: str, look: Callable[[str], str]) -> str:
 
 
 def drop_leftovers(engine: Engine) -> None:
-    """Removes what an interrupted load left behind, where no other process can be loading."""
+    """Removes what an interrupted load or refresh left, where no other process can be at it."""
     if not engine.is_embedded:
         return
     left = engine.rows(
-        "SELECT name FROM system.tables WHERE database = {d:String} AND name LIKE 'staged\\_%'",
+        "SELECT name FROM system.tables WHERE database = {d:String} "
+        "AND (name LIKE 'staged\\_%' OR name LIKE 'refresh\\_%')",
         {"d": engine.database},
     )
     if not left:

@@ -109,6 +109,10 @@ class Listing:
             )
         _refuse_damaged(now)
 
+    def found(self) -> Iterator[bytes]:
+        """What the set holds, each once, be it what was published or not: to be checked."""
+        return self._scan()
+
     def _scan(self) -> Iterator[bytes]:
         seen: set[bytes] = set()
         scan: Any = self._redis.sscan_iter(self.info.key, count=CHUNK)
@@ -122,8 +126,13 @@ class Listing:
 
 def listing(client: redis.Redis, keys: SetKeys) -> Listing | None:
     """The version that is published, to be read member by member; None where nothing is."""
+    found = as_found(client, keys)
+    if found is not None:
+        _refuse_damaged(found.info)
+    return found
+
+
+def as_found(client: redis.Redis, keys: SetKeys) -> Listing | None:
+    """The same, whether or not its set is what was published."""
     info = find(client, keys)
-    if info is None:
-        return None
-    _refuse_damaged(info)
-    return Listing(client, keys, info)
+    return None if info is None else Listing(client, keys, info)

@@ -194,6 +194,11 @@ class Sets:
             )
         yield from found.members()
 
+    def found(self, client: int, name: str) -> Iterator[bytes]:
+        """What the set under a name holds now, be it what was published or not: to be checked."""
+        found = reading.as_found(self._redis, SetKeys(client, name))
+        return iter(()) if found is None else found.found()
+
     # ---- consent, and who leads ----------------------------------------------------------------
 
     def epoch(self, client: int) -> int:

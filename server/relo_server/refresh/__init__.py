@@ -1,0 +1,1 @@
+"""Refreshing audiences: computed together, published one by one."""
