@@ -49,6 +49,7 @@ LEASE = 1
 class Job:
     """What a process does: refreshes what is due for `clients` at `now`, an epoch in ms.
 
+    Sets are changed in place where at most `in_place` members enter or leave, else filled anew.
     It does `deed` at the `turn`-th time that a publication comes to `step`: "kill" or "stop".
     """
 
@@ -59,6 +60,7 @@ class Job:
     deed: str = ""
     step: str = ""
     turn: int = 1
+    in_place: int = 40
     seconds: float = 60
 
 
@@ -85,7 +87,7 @@ def work(job: Job, pipe: Connection) -> None:
             os.kill(os.getpid(), signal.SIGKILL if job.deed == "kill" else signal.SIGSTOP)
 
     # Fewer members than in earnest, so that sets are also filled anew.
-    publication.IN_PLACE = 40
+    vars(publication)["MOST_CHANGES"] = job.in_place
     scheduler.BUSY = 100
     vars(live)["refresh"] = partial(refresh, at_step=at_step)
     started = time.monotonic()

@@ -191,7 +191,8 @@ def test_one_is_killed_and_the_next_carries_on(stage: Stage, seed: int) -> None:
     stage.load(source, source.choice([5, 40, 200]), clients=clients)
     # Every step in turn; now at the first audience, now at a later one.
     step, turn = STEPS[seed % len(STEPS)], source.randint(1, 4)
-    killed = stage.start(stage.job("kill", step, turn, clients=clients))
+    job = stage.job("kill", step, turn, clients=clients)
+    killed = stage.start(replace(job, in_place=0) if step == "filled" else job)
     if seed % 5 == 0:  # another is at work already
         stage.start(stage.job(clients=clients)).ends()
     killed.died()
@@ -203,7 +204,7 @@ def test_one_is_killed_and_the_next_carries_on(stage: Stage, seed: int) -> None:
 def test_a_leader_that_slept_can_publish_nothing(stage: Stage, step: str) -> None:
     """It is stopped, its lease ends, another publishes, and it wakes up."""
     stage.load(random.Random(step), 200)
-    asleep = stage.start(stage.job("stop", step))
+    asleep = stage.start(replace(stage.job("stop", step), in_place=0 if step == "filled" else 40))
     asleep.wait_for("at")
     time.sleep(LEASE + 0.2)
     other = stage.start(replace(stage.job(), now=stage.hour + 30 * UNITS["min"]))

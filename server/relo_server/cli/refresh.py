@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -103,7 +104,8 @@ def _session(
         )
         live = Live(
             engine, sets, lambda: definitions.workspace,
-            holder=f"{socket.gethostname()}:{os.getpid()}", lease=settings.schedule.lease,
+            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            lease=settings.schedule.lease,
             limits=settings.publishing, done=shown.result,
         )  # fmt: skip
         scheduler = Scheduler(

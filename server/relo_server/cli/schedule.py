@@ -144,6 +144,7 @@ def look(
 
 def table(lines: Iterable[Line]) -> Table:
     """A row for each audience."""
+    from relo_dsl.cli.draw import ago
     from relo_dsl.cli.tables import plain_table
     from relo_server.refresh.clock import written
 
@@ -185,13 +186,3 @@ def in_utc(instant: int) -> str:
     from relo_dsl.times import format_instant
 
     return format_instant(instant)[:19].replace("T", " ") + "Z"
-
-
-def ago(millis: int) -> str:
-    """A length of time in its two largest units: `3d4h`, `12min`, `8s`."""
-    from relo_dsl.times import UNITS, format_duration
-
-    for unit, smaller in (("d", "h"), ("h", "min"), ("min", "s")):
-        if millis >= UNITS[unit]:
-            return format_duration(millis // UNITS[smaller] * UNITS[smaller])
-    return f"{millis // 1000}s"

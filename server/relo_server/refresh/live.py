@@ -81,7 +81,7 @@ class Live(Stores):
         workspace: Callable[[], Workspace],
         *,
         holder: str,
-        lease: int,
+        lease: float,
         limits: Publishing | None = None,
         done: Callable[[RefreshResult], object] = lambda _: None,
     ) -> None:
@@ -126,7 +126,7 @@ def outcome_of(result: RefreshResult) -> Done:
 
 
 @contextmanager
-def _held(lease: Lease, seconds: int) -> Iterator[Lease]:
+def _held(lease: Lease, seconds: float) -> Iterator[Lease]:
     """Renews a lease three times within its life until the end of the `with`, then lets it go."""
     ended = threading.Event()
 
