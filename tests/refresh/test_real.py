@@ -138,7 +138,7 @@ def test_a_lost_lease_publishes_nothing(engine: Engine, sets: Sets, new_client: 
     taken = backend.lease(new_client)
     assert taken is not None
     with taken as lease:
-        lease.release()  # type: ignore[attr-defined]
+        lease.release()
         other = sets.lease(new_client, "refresh", "two", 30)
         assert other is not None
         scheduler = shop.scheduler()
