@@ -37,7 +37,7 @@ class FakeBackend:
             states[item.audience] = states.get(item.audience, NEVER).with_attempt(item)
         self.attempts.extend(attempts)
 
-    def published(self, client: int) -> Mapping[str, int]:
+    def recorded(self, client: int) -> Mapping[str, int]:
         return self.at.get(client, {})
 
     def mark(self) -> str:

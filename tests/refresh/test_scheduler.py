@@ -95,6 +95,16 @@ def test_what_somebody_built_meanwhile_is_not_refreshed() -> None:
     assert len(world.scheduler.step()) == 1
 
 
+def test_a_holdout_that_was_not_published_is_due() -> None:
+    """A process was killed between an audience and its holdout."""
+    world = World(replace(audience("a", DAILY), held_out=True), start=NOON)
+    world.backend.at[3] = {"a": NOON}
+    assert len(world.scheduler.step()) == 1
+    world = World(replace(audience("a", DAILY), held_out=True), start=NOON)
+    world.backend.at[3] = {"a": NOON, "a:holdout": NOON}
+    assert world.scheduler.step() == []
+
+
 def test_a_thousand_daily_audiences_do_not_start_at_once() -> None:
     many = [audience(f"a{i}", Refresh("daily")) for i in range(1_000)]
     world = World(*many, start=NOON)

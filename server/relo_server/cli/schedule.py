@@ -131,12 +131,13 @@ def look(
     mark = stores.mark()
     for client in dict.fromkeys(audience.client for audience in audiences):
         states, published = stores.states(client), stores.published(client)
+        recorded = stores.recorded(client)
         for audience in audiences:
             if audience.client != client:
                 continue
             state, at = states.get(audience.name, NEVER), published.get(audience.name)
             run = next_run(
-                audience, state, now=now, policy=policy, published_at=at or 0,
+                audience, state, now=now, policy=policy, published_at=audience.published_at(recorded),
                 mark=with_definition(mark, audience.fingerprint),
             )  # fmt: skip
             yield Line(audience, state, run, at, is_failing(state, policy), now)

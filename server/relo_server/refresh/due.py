@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from relo_dsl.setkeys import HOLDOUT
 from relo_dsl.settings import Schedule
 from relo_dsl.times import UNITS
 from relo_server.refresh.attempts import State
@@ -18,7 +20,8 @@ REALTIME_LEAST = REALTIME // 2
 class Scheduled:
     """An audience and when it runs. `timed`: time alone changes who is in it, or others do.
 
-    `fingerprint` is its plan's, empty where the definition has errors.
+    `fingerprint` is its plan's, empty where the definition has errors; `held_out` says that a
+    holdout is split off.
     """
 
     name: str
@@ -26,6 +29,15 @@ class Scheduled:
     clock: Clock
     timed: bool = True
     fingerprint: str = ""
+    held_out: bool = False
+
+    def published_at(self, instants: Mapping[str, int]) -> int:
+        """The instant that all of its sets hold for, at least; 0 where one was never published.
+
+        A process that is killed between an audience and its holdout has published one of them.
+        """
+        names = (self.name, self.name + HOLDOUT) if self.held_out else (self.name,)
+        return min(instants.get(name, 0) for name in names)
 
     @property
     def realtime(self) -> bool:

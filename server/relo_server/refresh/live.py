@@ -24,6 +24,7 @@ from relo_server.refresh.results import RefreshResult
 from relo_server.refresh.run import refresh
 from relo_server.refresh.scheduler import Done, LeaseLost
 from relo_server.sets import Lease, Overtaken, Sets, SetsError
+from relo_server.versions import ledger
 
 #: What a lease on a client is for.
 PURPOSE = "refresh"
@@ -59,9 +60,15 @@ class Stores:
         return insistently(lambda: attempts.states(self.engine, client))
 
     def published(self, client: int) -> Mapping[str, int]:
-        """The instant that each published audience of a client holds for."""
+        """The instant that each published set of a client holds for, as readers see it."""
         found = insistently(lambda: self.sets.published(client))
         return {info.name: info.at for info in found}
+
+    def recorded(self, client: int) -> Mapping[str, int]:
+        """The same of what the ledger knows: a set that moved is not enough, if nobody lived to
+        record it.
+        """
+        return insistently(lambda: ledger.latest_instants(self.engine, client))
 
     def mark(self) -> str:
         """What `changes.mark` says."""

@@ -31,7 +31,8 @@ def _scheduled(workspace: Workspace, name: str) -> Scheduled:
         return Scheduled(name, header.client, clock)
     plan = workspace.plan(name)
     timed = freshness_of(plan).kind != "event"
-    return Scheduled(name, header.client, clock, timed, plan.fingerprint)
+    held_out = plan.shares is not None and plan.shares.holdout is not None
+    return Scheduled(name, header.client, clock, timed, plan.fingerprint, held_out)
 
 
 class Definitions:

@@ -50,8 +50,8 @@ class Backend(Protocol):
     def record(self, attempts: Sequence[Attempt]) -> None:
         """Stores attempts."""
 
-    def published(self, client: int) -> Mapping[str, int]:
-        """The instant that each published audience of a client holds for."""
+    def recorded(self, client: int) -> Mapping[str, int]:
+        """The instant that each recorded version of a client's sets holds for, by their names."""
 
     def mark(self) -> str:
         """What `changes.mark` says."""
@@ -197,11 +197,11 @@ class Scheduler:
 
     def _runs(self, client: int, now: int) -> list[Run]:
         states = self._backend.states(client)
-        published = self._backend.published(client)
+        recorded = self._backend.recorded(client)
         return [
             next_run(
                 audience, states.get(audience.name, NEVER), now=now, policy=self._policy,
-                published_at=published.get(audience.name, 0), mark=self._mark_of(audience),
+                published_at=audience.published_at(recorded), mark=self._mark_of(audience),
             )
             for audience in self._clients[client]
         ]  # fmt: skip
