@@ -137,7 +137,8 @@ def look(
                 continue
             state, at = states.get(audience.name, NEVER), published.get(audience.name)
             run = next_run(
-                audience, state, now=now, policy=policy, published_at=audience.published_at(recorded),
+                audience, state, now=now, policy=policy,
+                published_at=audience.published_at(recorded),
                 mark=with_definition(mark, audience.fingerprint),
             )  # fmt: skip
             yield Line(audience, state, run, at, is_failing(state, policy), now)
