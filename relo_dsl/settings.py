@@ -72,6 +72,25 @@ class Limits(BaseModel):
     max_rows_to_read: Count = Field(10_000_000_000, ge=1)
 
 
+class Schedule(BaseModel):
+    """How the scheduler goes about its work; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_delay: Count = Field(900, ge=0)
+    """The longest that an audience starts late so that not all start at once; 0: none does."""
+    attempts: Count = Field(4, ge=1)
+    """How often a refresh is tried before the audience counts as failing."""
+    retry_after: Count = Field(30, ge=1)
+    """The wait after the first failure; each one after that waits twice as long."""
+    max_retry_after: Count = Field(600, ge=1)
+    """The longest wait between two attempts."""
+    batch: Count = Field(200, ge=1)
+    """How many audiences of a client are refreshed together before another client has its turn."""
+    lease: Count = Field(30, ge=1)
+    """How long a client stays with a process that is not heard of any more."""
+
+
 Share = Annotated[Decimal, BeforeValidator(_no_boolean)]
 
 
@@ -127,6 +146,7 @@ class Settings(BaseSettings):
     key: SecretStr | None = None
     """The installation's key, 64 hex digits; None: the file `key` in `data`."""
     limits: Limits = Limits()
+    schedule: Schedule = Schedule()
     publishing: Publishing = Publishing()
 
     @classmethod
@@ -214,7 +234,11 @@ class Settings(BaseSettings):
 
 
 #: The settings that are tables of settings.
-_TABLES: dict[str, type[BaseModel]] = {"limits": Limits, "publishing": Publishing}
+_TABLES: dict[str, type[BaseModel]] = {
+    "limits": Limits,
+    "publishing": Publishing,
+    "schedule": Schedule,
+}
 
 Tree = dict[str, object]
 Place = tuple[str, ...]

@@ -49,6 +49,10 @@ COMMANDS: dict[str, Entry] = {
     "build": Entry(
         "Publish", "relo_server.cli.build:command", "Compute audiences and publish them."
     ),
+    "refresh": Entry(
+        "Publish", "relo_server.cli.refresh:command", "Refresh what is due, now or from now on."
+    ),
+    "schedule": Entry("Publish", "relo_server.cli.schedule:command", "Show what runs when."),
     "members": Entry("Publish", "relo_server.cli.members:command", "Print a published set."),
     "has": Entry("Publish", "relo_server.cli.has:command", "Ask whether devices are in a set."),
     "key": Entry("Publish", "relo_server.cli.key:command", "Tell the key of a device."),

@@ -219,7 +219,8 @@ def test_the_real_command_and_a_store_in_use(shop: Project) -> None:
     built = relo(shop.folder, "build", "winback_customers", "--at", AT, "--json")
     assert json.loads(built.stdout)["size"] == 1
     asked = relo(shop.folder, "has", "winback_customers", "ana")
-    assert (asked.stdout, asked.stderr) == ("ana  yes\n", f"as of {AT[:19]}.000Z\n")
+    assert asked.stdout == "ana  yes\n"
+    assert asked.stderr.startswith("as of 2026-06-15T12:00:00.000Z, ")
 
 
 def test_a_holdout_is_a_set_of_its_own(loaded: Project) -> None:

@@ -96,6 +96,8 @@ class Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
+    # Head and body are two packets: the second would wait 40 ms until the first is confirmed.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         return

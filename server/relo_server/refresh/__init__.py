@@ -1,1 +1,1 @@
-"""Refreshing audiences: computed together, published one by one."""
+"""Refreshing audiences: when each is due, and the work of bringing it up to date."""

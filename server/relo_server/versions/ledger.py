@@ -301,6 +301,16 @@ def blocked(engine: Engine, client: int, names: Sequence[str]) -> set[str]:
     return {str(name) for (name,) in rows if is_blocked(engine, client, str(name))}
 
 
+def latest_instants(engine: Engine, client: int) -> dict[str, int]:
+    """The instant that the latest published version of each set of a client holds for."""
+    rows = engine.rows(
+        "SELECT audience, toUnixTimestamp64Milli(argMax(at, version)) FROM versions "
+        "WHERE client_id = {c:UInt32} AND step = 'published' GROUP BY audience",
+        {"c": client},
+    )
+    return {str(name): int(at) for name, at in rows}
+
+
 def latest_ids(engine: Engine, client: int) -> dict[str, str]:
     """The id of the latest published version of each audience and holdout of a client."""
     rows = engine.rows(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from types import TracebackType
@@ -32,7 +33,7 @@ class Staged:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.table = f"{PREFIX}{os.getpid()}_{secrets.token_hex(4)}"
+        self.table = f"{PREFIX}{int(time.time())}_{os.getpid()}_{secrets.token_hex(4)}"
         engine.command(
             f"CREATE TABLE {self.table} (plan UInt32 CODEC(T64, ZSTD(1)), part UInt8 "
             "CODEC(ZSTD(1)), device FixedString(16) CODEC(NONE)) "
@@ -134,10 +135,12 @@ def sweep(engine: Engine) -> list[str]:
 
 
 def _drop_dead(engine: Engine) -> Iterator[str]:
+    # By the time in its name: `metadata_modification_time` is 1970 in some builds, and then the
+    # tables of refreshes that are going on elsewhere would be dropped.
     rows = engine.rows(
         "SELECT name FROM system.tables WHERE database = {d:String} AND name LIKE 'refresh\\_%' "
-        "AND metadata_modification_time < now() - toIntervalHour({h:UInt32})",
-        {"d": engine.database, "h": _DEAD_HOURS},
+        "AND toUInt64OrZero(splitByChar('_', name)[2]) < {before:UInt64}",
+        {"d": engine.database, "before": int(time.time()) - _DEAD_HOURS * 3_600},
     )
     for (name,) in rows:
         engine.command(f"DROP TABLE IF EXISTS `{name}`")
