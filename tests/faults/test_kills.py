@@ -25,7 +25,7 @@ from relo_dsl.times import UNITS
 from relo_server.refresh.definitions import definition_of
 from relo_server.sets import Sets
 from relo_server.versions import ledger
-from relo_server.versions.publication import STEPS, Publisher
+from relo_server.versions.publisher import STEPS, Publisher
 from relo_server.versions.verify import verify
 from tests.engine.http_server import serve
 from tests.faults.child import CATALOG, LEASE, Job, work, workspace
