@@ -32,7 +32,6 @@ from relo_dsl.analysis.quantities import (
     can_be_ordered,
     domain,
     has_no_events,
-    has_no_value,
     is_never_missing,
     is_present_with,
     is_whole,
@@ -40,7 +39,7 @@ from relo_dsl.analysis.quantities import (
     selects_within,
     tidy,
 )
-from relo_dsl.analysis.ranges import NOTHING, compared, point
+from relo_dsl.analysis.ranges import compared, point
 from relo_dsl.analysis.windows import (
     belongs,
     cells,
@@ -198,8 +197,6 @@ def _comparison(left: Quantity, op: Op, right: Quantity, holds: bool) -> Formula
         signs = relation("<=")
     elif at_most(right, left):
         signs = relation(">=")
-    if has_no_value(left) or has_no_value(right):
-        signs = NOTHING
     ranges = (relation(op) if holds else ~relation(op)) & signs
     missing = not holds and not (is_never_missing(left) and is_never_missing(right))
     return Claim(Subject(("compared", left, right)), ranges, missing)

@@ -7,7 +7,7 @@ from typing import Final
 
 from relo_dsl.analysis.calendars import most_periods
 from relo_dsl.analysis.predicates import implies
-from relo_dsl.analysis.ranges import EVERYTHING, HIGHEST, LOWEST, NOTHING, Ranges, compared
+from relo_dsl.analysis.ranges import EVERYTHING, HIGHEST, LOWEST, Ranges, compared
 from relo_dsl.analysis.windows import for_events, includes
 from relo_dsl.numbers import EXACT
 from relo_dsl.terms import (
@@ -54,8 +54,6 @@ def is_whole(quantity: Quantity) -> bool:
 
 def domain(quantity: Quantity) -> Ranges:
     """Every value that the quantity may have."""
-    if has_no_value(quantity):
-        return NOTHING
     low, high = _bounds(quantity)
     found = EVERYTHING
     if low is not None:
@@ -63,16 +61,6 @@ def domain(quantity: Quantity) -> Ranges:
     if high is not None:
         found &= compared("<=", high)
     return found
-
-
-def has_no_value(quantity: Quantity) -> bool:
-    """Whether the quantity is missing whatever happened: somewhere in it zero divides."""
-    match quantity:
-        case Arithmetic("/", _, Constant(value)) if value == 0:
-            return True
-        case Arithmetic(_, left, right):
-            return has_no_value(left) or has_no_value(right)
-    return False
 
 
 def _bounds(quantity: Quantity) -> tuple[Decimal | None, Decimal | None]:

@@ -22,6 +22,19 @@ def codes(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "text",
     [
+        "count(purchase) / 0 > 1",
+        "count(purchase) + 1 / (2 - 2) < sum(purchase.revenue)",
+        "purchase and count(purchase) / (count(refund) / 0) = 1 within 7d",
+        "not count(purchase) / 0 > 1 and purchase",
+    ],
+)
+def test_a_written_zero_that_divides_is_a_warning(text: str) -> None:
+    assert codes(text) == ["division-by-zero"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "purchase within 1d and not within 2d",
         "purchase.revenue > 10 within 7d and no purchase within 30d",
         "count(purchase) >= 3 within 7d and no purchase within 30d",
@@ -62,9 +75,6 @@ def codes(text: str) -> list[str]:
         "last(purchase).revenue > 5 and last(purchase).revenue < 3",
         "product_view then purchase within 1h and no purchase",
         "count(pageview) >= 2 in 2 of last 3 periods of 3d and no pageview within 9d",
-        "count(purchase) / 0 > 1",
-        "count(purchase) + 1 / (2 - 2) < sum(purchase.revenue)",
-        "purchase and count(purchase) / (count(refund) / 0) = 1 within 7d",
         'audience a timezone "UTC" match days(purchase within 2d) > 3',
         'audience a timezone "UTC" match days(purchase) > 1 today',
         'audience a timezone "UTC" match days(purchase) > 30 in 2026-06',
@@ -115,6 +125,7 @@ def test_contradictions(text: str) -> None:
         "in list vip and not in list staff",
         "count(purchase) / count(refund) >= 0",
         "count(purchase) / 1 > 0",
+        "count(purchase) / (2 - 1) > 0",
         "count(purchase) / (count(refund) - count(refund)) > 1",
         'audience a timezone "UTC" match days(purchase within 2d) > 2',
         'audience a timezone "UTC" match days(purchase) > 30 within 30d',
