@@ -52,6 +52,9 @@ COMMANDS: dict[str, Entry] = {
     "members": Entry("Publish", "relo_server.cli.members:command", "Print a published set."),
     "has": Entry("Publish", "relo_server.cli.has:command", "Ask whether devices are in a set."),
     "key": Entry("Publish", "relo_server.cli.key:command", "Tell the key of a device."),
+    "token": Entry("Serve", "relo_server.cli.token:command", "Make, list and end API tokens."),
+    "user": Entry("Serve", "relo_server.cli.user:command", "Add, list and disable people."),
+    "audit": Entry("Serve", "relo_server.cli.audit:command", "Read and prove who did what."),
 }
 
 EPILOG = """\b

@@ -56,7 +56,7 @@ def server(folder: Path) -> Iterator[Path]:
             _wait(folder, process)
             yield folder
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             process.wait(60)
 
 

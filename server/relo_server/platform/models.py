@@ -165,7 +165,8 @@ class IdempotencyKey(Tenant, Base):
 
 
 class AuditLine(Base):
-    """One line of the audit; `client_id` None is about the installation.
+    """One line of the audit; `client_id` None is about the installation. The client need not exist:
+    what was tried in vain is noted as well.
 
     `previous` and `client_previous` are the hashes of the line before, in the whole chain and in
     the client's own; `hash` covers both of them and everything else.
@@ -175,7 +176,7 @@ class AuditLine(Base):
     __table_args__ = (UniqueConstraint("client_id", "client_seq", name="uq_audit_client_seq"),)
 
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    client_id: Mapped[int | None] = mapped_column(ForeignKey("clients.id"))
+    client_id: Mapped[int | None]
     client_seq: Mapped[int | None]
     at: Mapped[int]
     who: Mapped[str]

@@ -90,7 +90,7 @@ class Platform:
 
         With `reading`, SQLite lets others write meanwhile.
         """
-        session = TenantSession(self._bind(reading))
+        session = TenantSession(self._bind(reading), expire_on_commit=False)
         session.client = client
         with session, session.begin():
             yield session
@@ -101,10 +101,24 @@ class Platform:
 
         Raises UserError where PostgreSQL knows the settings' user as the application only.
         """
-        with Session(self._bind(reading)) as session, session.begin():
+        with Session(self._bind(reading), expire_on_commit=False) as session, session.begin():
             if self._postgres:
                 self._as_operator(session)
             yield session
+
+    @contextlib.contextmanager
+    def shared(self, *, reading: bool = False) -> Iterator[Session]:
+        """One transaction over what belongs to no client, such as the names of signing keys."""
+        with Session(self._bind(reading), expire_on_commit=False) as session, session.begin():
+            if self._postgres:
+                session.execute(text(f"SET LOCAL ROLE {APP_ROLE}"))
+            yield session
+
+    def reading(self, client: int | None) -> contextlib.AbstractContextManager[Session]:
+        """One transaction that only reads: a client's rows, or, for None, those of all clients."""
+        if client is None:
+            return self.operator(reading=True)
+        return self.tenant(client, reading=True)
 
     def _bind(self, reading: bool) -> Engine:
         return self._engine.execution_options(relo_reading=True) if reading else self._engine

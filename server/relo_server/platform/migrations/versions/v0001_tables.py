@@ -117,7 +117,6 @@ def _audit() -> None:
         _text("who"), _text("address"), _text("action"), _text("object"), _text("outcome"),
         _text("request_id"), _bytes("previous"), _bytes("client_previous", True), _bytes("hash"),
         sa.PrimaryKeyConstraint("seq"),
-        sa.ForeignKeyConstraint(["client_id"], ["clients.id"]),
         sa.UniqueConstraint("client_id", "client_seq", name="uq_audit_client_seq"),
     )  # fmt: skip
     heads = op.create_table(
