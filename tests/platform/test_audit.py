@@ -99,6 +99,20 @@ def test_a_line_can_be_altered_in_no_column(filled: Platform, change: str) -> No
     assert findings(filled)[0] == (5, "altered")
 
 
+def test_lines_altered_together_are_one_finding(filled: Platform) -> None:
+    tamper(filled, "UPDATE audit SET who = 'me' WHERE seq NOT IN (4, 9)")
+    messages = [found.message for found in proof(filled).findings]
+    assert messages == [
+        "lines 1 to 3 were altered", "lines 5 to 8 were altered", "line 10 was altered",
+    ]  # fmt: skip
+
+
+def test_another_key_fits_no_line(filled: Platform) -> None:
+    with filled.operator() as session:
+        found = prove(session, bytes(32)).findings
+    assert [one.message for one in found] == ["lines 1 to 10 were altered"]
+
+
 def test_a_removed_line_is_named(filled: Platform) -> None:
     tamper(filled, "DELETE FROM audit WHERE seq = 5")
     assert proof(filled).findings == [Finding(5, "removed", "line 5 was removed")]

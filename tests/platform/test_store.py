@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, delete, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import relo_server.platform
 from relo_dsl.errors import UserError
@@ -33,6 +33,7 @@ from relo_server.platform.models import (
     Token,
     User,
 )
+from relo_server.platform.store import TenantSession
 from tests.conftest import REPOSITORY
 from tests.platform.conftest import NOW, Cluster
 from tests.platform.postgres import MISSING, execute
@@ -116,6 +117,20 @@ def test_no_row_goes_to_another_client(two: Platform) -> None:
         session.scalars(select(User)).one().client_id = 4
 
 
+def test_no_row_is_put_or_moved_there_by_a_statement(two: Platform) -> None:
+    def put(session: TenantSession) -> None:
+        session.execute(insert(Audience).values(client_id=4, name="x"))
+
+    def move(session: TenantSession) -> None:
+        session.execute(update(Audience).values(client_id=4, name="x"))
+
+    for change, refused in ((put, PermissionError), (move, DBAPIError)):
+        with pytest.raises(refused), two.tenant(3) as session:
+            change(session)
+    with two.operator() as everybody:
+        assert sorted(everybody.scalars(select(Audience.client_id))) == [3, 4]
+
+
 def test_no_row_hangs_on_another_clients(two: Platform) -> None:
     row = RefreshToken(client_id=3, id="x", user_id="u4", family="f", hash=b"x", created_at=NOW,
                        expires_at=NOW)  # fmt: skip
@@ -197,6 +212,14 @@ def test_a_file_that_is_no_store(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "platform.db").mkdir()
     with pytest.raises(UserError, match=r"platform\.db cannot be used: Is a directory"):
+        Platform.open(Settings(root=tmp_path))
+
+
+def test_a_file_of_something_else(tmp_path: Path) -> None:
+    folder = tmp_path / ".relo"
+    folder.mkdir()
+    (folder / "platform.db").write_text("not a database, but long enough to look at\n" * 50)
+    with pytest.raises(UserError, match=r"cannot be used: file is not a database"):
         Platform.open(Settings(root=tmp_path))
 
 

@@ -126,13 +126,17 @@ def _password() -> str:
     """Twice from a terminal, or the first line of the standard input."""
     from relo_dsl.cli.output import fail
 
-    if sys.stdin.isatty():
+    if _on_terminal():
         text: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return text
     text = sys.stdin.readline().rstrip("\r\n")
     if not text:
         fail("no password is given", "type it on a terminal, or give a line on the standard input")
     return text
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _tell(user: User, text: str, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from relo_server.platform.models import WHOLE, AuditHead, AuditLine
 
 COLUMNS = tuple(column.name for column in AuditLine.__table__.columns)
 #: More broken lines than these are not compared with one another for having been moved.
-_COMPARED = 300
+_COMPARED = 200
 _PIECE = 1_000
 
 What = Literal["altered", "removed", "moved", "end"]
@@ -78,7 +78,8 @@ class _Walk:
             ("seq", "previous") if client is None else ("client_seq", "client_previous")
         )
         self.proof = Proof()
-        self.broken: list[Line] = []
+        self.broken: list[int] = []
+        self.compared: list[Line] = []
         self.last: Line | None = None
         self.ends: dict[int, tuple[int, bytes]] = {}
         self.met = False
@@ -88,7 +89,9 @@ class _Walk:
         before = self.proof.last[0]
         fits = hmac.compare_digest(line_hash(self.key, line), line["hash"])
         if not fits:
-            self.broken.append(line)
+            self.broken.append(number)
+            if len(self.broken) <= _COMPARED:
+                self.compared.append(line)
         if number != before + 1:
             self._removed(before + 1, number - 1)
         elif fits and not self._follows(line):
@@ -105,7 +108,7 @@ class _Walk:
 
     def _follows(self, line: Line) -> bool:
         """Whether it hangs on the line before; a broken one is a finding of its own."""
-        if self.last is not None and self.last in self.broken[-1:]:
+        if self.proof.last[0] in self.broken[-1:]:
             return True
         return bool(line[self.link] == (self.last["hash"] if self.last else START))
 
@@ -141,19 +144,25 @@ class _Walk:
             self._find(number, "end", "what is kept as the last line was altered")
 
     def _is_broken(self, number: int) -> bool:
-        return any(line[self.number] == number for line in self.broken)
+        return number in self.broken[-1:]
 
     def _judge_broken(self) -> None:
         """A line that would fit at the place of another broken one was moved from there."""
-        compared = self.broken if len(self.broken) <= _COMPARED else []
-        for line in self.broken:
-            number = line[self.number]
-            origin = next((o for o in compared if o is not line and self._fits_at(line, o)), None)
-            if origin is None:
-                self._find(number, "altered", f"line {number} was altered")
-            else:
-                was = origin[self.number]
-                self._find(number, "moved", f"line {number} was line {was} when it was written")
+        moved = self._moved() if len(self.broken) <= _COMPARED else {}
+        for number, was in moved.items():
+            self._find(number, "moved", f"line {number} was line {was} when it was written")
+        for first, last in _runs(number for number in self.broken if number not in moved):
+            which = f"line {first} was" if first == last else f"lines {first} to {last} were"
+            self._find(first, "altered", f"{which} altered")
+
+    def _moved(self) -> dict[int, int]:
+        """The numbers of broken lines that were others when they were written."""
+        return {
+            line[self.number]: other[self.number]
+            for line in self.compared
+            for other in self.compared
+            if other is not line and self._fits_at(line, other)
+        }
 
     def _fits_at(self, line: Line, other: Line) -> bool:
         places = (
@@ -162,3 +171,17 @@ class _Walk:
             {"seq": other["seq"], "client_seq": other["client_seq"]},
         )
         return any(line_hash(self.key, {**line, **place}) == line["hash"] for place in places)
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Numbers in ascending order as pairs of first and last without a gap between."""
+    run: list[int] = []
+    for number in numbers:
+        if run and number == run[-1] + 1:
+            run[1:] = [number]
+            continue
+        if run:
+            yield run[0], run[-1]
+        run = [number]
+    if run:
+        yield run[0], run[-1]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
 from relo_dsl.errors import UserError
@@ -57,7 +57,7 @@ class Platform:
             )
         try:
             migrate(engine)
-        except OperationalError as error:
+        except DBAPIError as error:
             engine.dispose()
             where = url.render_as_string(hide_password=True)
             reason = str(error.orig).strip().partition("\n")[0]
@@ -151,6 +151,9 @@ def _narrow(state: ORMExecuteState) -> None:
     """What SQLite has no row-level security for: a forgotten WHERE is added."""
     session = state.session
     assert isinstance(session, TenantSession)
+    mapper = state.bind_mapper
+    if state.is_insert and mapper is not None and issubclass(mapper.class_, Tenant):
+        raise PermissionError("rows of a client are added to the session, where they are checked")
     if state.is_select or state.is_update or state.is_delete:
         options = [
             with_loader_criteria(entity, condition, include_aliases=True)

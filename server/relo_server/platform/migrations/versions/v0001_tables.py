@@ -35,7 +35,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         _guard_rows()
     else:
-        _guard_audit()
+        _guard_with_triggers()
 
 
 def _big(name: str, nullable: bool = False) -> sa.Column[int]:
@@ -143,7 +143,15 @@ def _guard_rows() -> None:
         op.execute(f"CREATE POLICY operator ON {table} TO CURRENT_USER USING ({asked})")
 
 
-def _guard_audit() -> None:
+def _guard_with_triggers() -> None:
+    """SQLite has no row-level security: at least no row ever changes its client."""
+    for table, (rights, _) in _GRANTS.items():
+        if "UPDATE" in rights and table not in ("clients", "audit_heads", "signing_keys"):
+            op.execute(
+                f"CREATE TRIGGER {table}_client BEFORE UPDATE OF client_id ON {table} "
+                "WHEN NEW.client_id IS NOT OLD.client_id "
+                "BEGIN SELECT RAISE(ABORT, 'a row stays with its client'); END"
+            )
     for what in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER audit_no_{what.lower()} BEFORE {what} ON audit "
