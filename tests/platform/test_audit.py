@@ -151,6 +151,35 @@ def test_an_end_put_back_shows_by_a_noted_line(filled: Platform) -> None:
     assert proof(filled, noted=noted).findings == expected
 
 
+def test_a_line_of_another_past_is_named(filled: Platform) -> None:
+    """The store is put back to a copy and goes on; then a line of before is put in."""
+    columns = "seq, client_id, client_seq, at, who, address, action, object, outcome, request_id"
+    copied = f"{columns}, previous, client_previous, hash"
+    tamper(
+        filled,
+        "CREATE TABLE copied AS SELECT * FROM audit WHERE seq = 10",
+        "DELETE FROM audit WHERE seq = 10",
+        *(
+            f"UPDATE audit_heads SET seq = {seq}, "
+            f"hash = (SELECT hash FROM audit WHERE seq = {line}) WHERE client_id = {client}"
+            for client, seq, line in ((-1, 9, 9), (4, 2, 6))
+        ),
+    )
+    for _ in range(2):
+        with filled.tenant(4) as session:
+            Audit(KEY).append(session, ENTRY, NOW)
+    assert findings(filled) == []
+    tamper(
+        filled,
+        "DELETE FROM audit WHERE seq = 10",
+        f"INSERT INTO audit ({copied}) SELECT {copied} FROM copied",
+        "DROP TABLE copied",
+    )
+    assert [found.message for found in proof(filled).findings] == [
+        "line 11 was not written after line 10"
+    ]
+
+
 def test_reordered_lines_are_named(filled: Platform) -> None:
     tamper(
         filled,

@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
 
 import relo_server.platform
 from relo_dsl.errors import UserError
@@ -228,9 +229,9 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
 RAW_TABLES = [table.__tablename__ for table in TENANTS]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(cluster: Cluster) -> URL:
-    """A database with two clients."""
+    """A database with two clients, which no test changes."""
     found = cluster.store()
     with Platform.at(found) as platform:
         for client in (3, 4):
@@ -308,6 +309,20 @@ def test_a_superuser_is_bound_too(database: URL) -> None:
     store = Platform.at(database.set(username="postgres"))
     with store as platform, platform.tenant(3) as session:
         assert session.execute(text("SELECT name FROM users")).all() == [("of 3",)]
+
+
+def test_a_connection_keeps_no_client(database: URL) -> None:
+    """Whoever gets the connection next, and forgets to say which client, sees none."""
+    with Platform.at(database) as platform:
+        for seen in ([], ["of 4"], []):
+            session: Session
+            with platform.tenant(4) if seen else platform.shared() as session:
+                names = session.execute(text("SELECT name FROM users")).scalars().all()
+                assert (names, session.scalar(text("SELECT current_user"))) == (seen, "relo_app")
+        with platform.operator() as session:
+            assert len(session.execute(text("SELECT name FROM users")).all()) == 2
+        with platform.shared() as session:
+            assert session.execute(text("SELECT name FROM users")).all() == []
 
 
 def test_what_an_administrator_must_do_is_said(cluster: Cluster) -> None:
