@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -47,6 +47,7 @@ OTHER_VARIABLES = frozenset({"RELO_DEBUG", "RELO_CI"})
 
 EVENT_SCHEMES = ("http", "https", "clickhouse", "clickhouses")
 SET_SCHEMES = ("redis", "rediss", "unix")
+PLATFORM_SCHEMES = ("postgresql",)
 
 
 class SettingsError(UserError):
@@ -137,6 +138,8 @@ class Settings(BaseSettings):
     """`embedded`, or the URL of a ClickHouse server."""
     sets: str = "embedded"
     """`embedded`, or the URL of a Redis, Valkey or Dragonfly."""
+    platform: str = "embedded"
+    """`embedded`, or the URL of a PostgreSQL database: users, tokens, definitions, the audit."""
     data: Path = Path(".relo")
     """The folder of the embedded engine, the embedded sets and the installation's key."""
     database: str = "default"
@@ -189,6 +192,11 @@ class Settings(BaseSettings):
     @classmethod
     def _set_store(cls, value: str) -> str:
         return _store(value, SET_SCHEMES, "the URL of a Redis, Valkey or Dragonfly")
+
+    @field_validator("platform")
+    @classmethod
+    def _platform_store(cls, value: str) -> str:
+        return _store(value, PLATFORM_SCHEMES, "the URL of a PostgreSQL database")
 
     @field_validator("cluster")
     @classmethod
@@ -425,7 +433,11 @@ def _store(value: str, schemes: tuple[str, ...], what: str) -> str:
     forms = ", ".join(f"`{scheme}://`" for scheme in schemes)
     try:
         url = urlsplit(value)
-        complete = bool(url.path if url.scheme == "unix" else url.hostname) and url.port != 0
+        # PostgreSQL names the folder of a socket in `?host=`.
+        where = url.path if url.scheme == "unix" else url.hostname
+        if url.scheme == "postgresql":
+            where = where or "".join(parse_qs(url.query).get("host", ()))
+        complete = bool(where) and url.port != 0
     except ValueError:
         url, complete = urlsplit(""), False
     if url.scheme not in schemes or not complete:

@@ -50,6 +50,7 @@ def test_defaults_without_a_file(project: Path) -> None:
         "embedded",
         "default",
     )
+    assert settings.platform == "embedded"
     assert settings.catalog == project / "segments" / "catalog.yaml"
     assert settings.segments == project / "segments"
     assert settings.data == project / ".relo"
@@ -164,6 +165,11 @@ def test_root_is_no_setting(project: Path) -> None:
             'events = "clickhose://host"',
             "relo.toml, line 1: `events`: expected `embedded` or the URL of a ClickHouse server "
             "(`http://`, `https://`, `clickhouse://`, `clickhouses://`), found `clickhose://host`",
+        ),
+        (
+            'platform = "postgresql:///relo"',
+            "relo.toml, line 1: `platform`: expected `embedded` or the URL of a PostgreSQL "
+            "database (`postgresql://`), found `postgresql:///relo`",
         ),
         (
             'sets = "cache:6379"',

@@ -4,7 +4,8 @@ A program of its own, because the embedded engine opens one folder at a time and
 has opened another. Blocks run in their order:
 
 - a block with a title is a file with that name;
-- a ``console`` block holds commands behind `$ ` and, under each, what it prints.
+- a ``console`` block holds commands behind `$ ` and, under each, what it prints; `< FILE` at the
+  end of one is its standard input.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def _printed(command: str, status: int) -> tuple[str, int]:
     if words[0] == "cat":
         return Path(words[1]).read_text(encoding="utf-8"), 0
     assert words[0] == "relo", command
-    result = CliRunner().invoke(relo, words[1:])
+    *words, given = words if words[-2:-1] == ["<"] else [*words, "<", ""]
+    typed = Path(given).read_text(encoding="utf-8") if given else None
+    result = CliRunner().invoke(relo, words[1:-1], input=typed)
     return result.stdout + result.stderr, result.exit_code
 
 
