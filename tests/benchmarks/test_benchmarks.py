@@ -136,7 +136,7 @@ def test_all_of_them_together_keep_their_ratios_apart() -> None:
 
 
 def test_publish_compares_and_watches(tmp_path: Path) -> None:
-    figures: dict[str, Any] = publish.run(tmp_path, members=[2_000, 70_000])
+    figures: dict[str, Any] = publish.run(tmp_path, members=[2_000, 70_000], rounds=2)
     assert set(figures["ratios"]) == {"2_000", "70_000"}
     for size in ("2_000", "70_000"):
         found = figures[size]
