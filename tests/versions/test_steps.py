@@ -143,6 +143,43 @@ def test_who_withdraws_at_any_step_is_out_and_stays_out(
 
 
 @pytest.mark.parametrize("split", ["whole", "in place"], indirect=True)
+@pytest.mark.parametrize("back", [False, True], ids=["a refresh", "a rollback"])
+def test_who_withdraws_before_they_enter_never_does(
+    split: World, back: bool, request: pytest.FixtureRequest
+) -> None:
+    """Nothing that is published changes by it, so the consent epoch alone tells of it."""
+    entering = [f"d{50 + number}" for number in range(len(STEPS))]
+    if back:
+        split.choose([*each_device(50), *entering])
+        split.refresh()
+        split.choose(each_device(50))
+        split.refresh()
+    for device, step in zip(entering, STEPS, strict=True):
+        if step in WHOLE and "in place" in request.node.name:
+            continue
+        reached: list[str] = []
+
+        def at_step(
+            here: str, device: str = device, step: str = step, reached: list[str] = reached
+        ) -> None:
+            if here == step and not reached:
+                reached.append(here)
+                split.consent(0, device)
+                split.withdraw()
+
+        if back:
+            rollback(split.publisher(at_step), split.client, "a", "2")
+        else:
+            split.choose([*each_device(50), device])
+            split.refresh(at_step=at_step)
+        assert reached
+        assert device not in inside(split), step
+        split.choose(each_device(50))
+        split.refresh()
+    assert inside(split) == set(each_device(50))
+
+
+@pytest.mark.parametrize("split", ["whole", "in place"], indirect=True)
 def test_who_withdraws_at_any_step_of_a_withdrawal(
     split: World, request: pytest.FixtureRequest
 ) -> None:
