@@ -27,7 +27,8 @@ class Pass:
 
     Its rows are (`plan` UInt32, `part` UInt8, `device` FixedString(16)): `plan` is the place of a
     plan in the sequence that `passes` was given, `part` a `Part`. Members and devices held out
-    come once each; a device withheld is a row with a key of zeros, so that it can be counted and no more.
+    come once each; a device withheld is a row with a key of zeros, so that it can be counted and
+    no more.
     """
 
     query: SqlQuery
