@@ -6,12 +6,13 @@ STAMP   := $(VENV)/.installed
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
              command -v $$p >/dev/null 2>&1 && { echo $$p; break; }; done)
 SECONDS ?= 60
+SEEDS   ?= 200
 ARGS    ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench fuzz fmt lock clean
+.PHONY: help install demo test check bench fuzz faults fmt lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -50,6 +51,9 @@ bench: install ## Measure against hand-written queries and bare tools
 
 fuzz: install ## Compare SQL with the evaluator on random cases: make fuzz SECONDS=600
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+faults: install ## Kill schedulers at every step of a publication: make faults SEEDS=200
+	@FAULT_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 fmt: install ## Put code and definitions into their canonical layout
 	$(BIN)/ruff check --fix-only --quiet .

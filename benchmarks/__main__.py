@@ -14,9 +14,13 @@ from rich.table import Table
 
 Figures = dict[str, object]
 
-NAMES = ("compile", "query", "storage")
+NAMES = ("compile", "query", "storage", "publish")
 #: The most that ours over theirs may be.
-LIMITS = {"compile": 2.5, "query": 1.1, "storage": 1 / 8}
+LIMITS = {"compile": 2.5, "query": 1.1, "storage": 1 / 8, "publish": 1.3}
+
+
+#: What can be made smaller, where that is not events and devices.
+_SIZES = {"compile": ("number",), "publish": ("members",)}
 
 
 def default_store() -> Path:
@@ -35,6 +39,10 @@ def default_store() -> Path:
 @click.option("--definitions", type=click.IntRange(10), help="compile: how many.  [1000]")
 @click.option("--events", type=click.IntRange(1000), help="query, storage: how many.  [20 M, 2 M]")
 @click.option(
+    "--members", type=click.IntRange(1000), multiple=True,
+    help="publish: how many, once for each size.  [12 k, 1 M, 10 M]",
+)  # fmt: skip
+@click.option(
     "--devices", type=click.IntRange(10), help="query, storage: of how many.  [1 M, 100 k]"
 )
 def main(
@@ -44,6 +52,7 @@ def main(
     definitions: int | None,
     events: int | None,
     devices: int | None,
+    members: tuple[int, ...],
 ) -> None:
     """Measure ours beside the best that there is: in one run, taking turns.
 
@@ -51,9 +60,15 @@ def main(
     compile: a thousand definitions from text to proved SQL, beside sqlglot's share of that alone
     query:   definitions on 20 M events, one a construct, beside the best SQL written by hand
     storage: bytes an event on disk, beside JSON lines
+    publish: a set filled and published, beside a loader that only fills one
     all:     each of them
     """
-    sizes = {"number": definitions, "events": events, "devices": devices}
+    sizes = {
+        "number": definitions,
+        "events": events,
+        "devices": devices,
+        "members": members or None,
+    }
     names = NAMES if name == "all" else (name,)
     found = {}
     for one in names:
@@ -66,11 +81,11 @@ def main(
             show(figures)
 
 
-def measure(name: str, store: Path, sizes: Mapping[str, int | None]) -> Figures:
+def measure(name: str, store: Path, sizes: Mapping[str, object]) -> Figures:
     """The figures of one benchmark; sizes that are None are its own."""
     # Imported here: each brings its own heavy parts.
     run: Callable[..., Figures] = import_module(f"benchmarks.{name}").run
-    wanted = ("number",) if name == "compile" else ("events", "devices")
+    wanted = _SIZES.get(name, ("events", "devices"))
     chosen = {key: sizes[key] for key in wanted if sizes[key] is not None}
     if name == "query":  # stores of different sizes stay apart
         size = "-".join(str(value) for value in chosen.values()) or "full"

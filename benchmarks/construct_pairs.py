@@ -11,11 +11,10 @@ from benchmarks.query_pairs import Pair
 #: Ours over theirs, at most, for each of these.
 LIMIT = 1.2
 
-_PURCHASES = "client_id = {c} AND event_type = 'purchase' AND time <= {t} AND bitAnd(flags, 4) = 4"
-_VISITS = "client_id = {c} AND event_type = 'visit' AND time <= {t} AND bitAnd(flags, 4) = 4"
-_VIEWS = "client_id = {c} AND event_type = 'product_view' AND time <= {t} AND bitAnd(flags, 4) = 4"
-_CARTS = "client_id = {c} AND event_type = 'add_to_cart' AND time <= {t} AND bitAnd(flags, 4) = 4"
-_ORDER = "bitShiftLeft(toInt128(toUnixTimestamp64Milli(time)), 64) + tie"
+PURCHASES = "client_id = {c} AND event_type = 'purchase' AND time <= {t} AND bitAnd(flags, 4) = 4"
+VISITS = "client_id = {c} AND event_type = 'visit' AND time <= {t} AND bitAnd(flags, 4) = 4"
+VIEWS = "client_id = {c} AND event_type = 'product_view' AND time <= {t} AND bitAnd(flags, 4) = 4"
+ORDER = "bitShiftLeft(toInt128(toUnixTimestamp64Milli(time)), 64) + tie"
 _HAVERSINE = (
     "pow(sin(radians(lat - 19.4326) / 2), 2) + cos(radians(lat)) * cos(radians(19.4326))"
     " * pow(sin(radians(lon + 99.1332) / 2), 2) <= pow(sin(5000 / (2 * 6371008.8)), 2)"
@@ -27,7 +26,7 @@ PAIRS: tuple[Pair, ...] = (
         "purchase this month",
         f"""
         SELECT DISTINCT device FROM events
-        WHERE {_PURCHASES} AND time >= toDateTime64('2026-06-01 00:00:00', 3, 'UTC') AND {{consent}}
+        WHERE {PURCHASES} AND time >= toDateTime64('2026-06-01 00:00:00', 3, 'UTC') AND {{consent}}
         """,
         LIMIT,
     ),
@@ -36,7 +35,7 @@ PAIRS: tuple[Pair, ...] = (
         "median(purchase.revenue) > 20000 within 180d",
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_PURCHASES} AND time > {{t-180d}}
+            SELECT device FROM events WHERE {PURCHASES} AND time > {{t-180d}}
             GROUP BY device
             HAVING quantileExactLow(n_revenue) + quantileExactHigh(n_revenue) > 40000
         ) WHERE {{consent}}
@@ -48,7 +47,7 @@ PAIRS: tuple[Pair, ...] = (
         "days(visit) >= 4 within 60d",
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_VISITS} AND time > {{t-60d}}
+            SELECT device FROM events WHERE {VISITS} AND time > {{t-60d}}
             GROUP BY device HAVING uniqExact(toDate(time)) >= 4
         ) WHERE {{consent}}
         """,
@@ -59,7 +58,7 @@ PAIRS: tuple[Pair, ...] = (
         "first(purchase) within 60d",
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_PURCHASES}
+            SELECT device FROM events WHERE {PURCHASES}
             GROUP BY device HAVING min(time) > {{t-60d}}
         ) WHERE {{consent}}
         """,
@@ -70,8 +69,8 @@ PAIRS: tuple[Pair, ...] = (
         'last(purchase).product_line = "MX"',
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_PURCHASES}
-            GROUP BY device HAVING argMax(ifNull(s_product_line = 'MX', 0), {_ORDER})
+            SELECT device FROM events WHERE {PURCHASES}
+            GROUP BY device HAVING argMax(ifNull(s_product_line = 'MX', 0), {ORDER})
         ) WHERE {{consent}}
         """,
         LIMIT,
@@ -88,8 +87,8 @@ PAIRS: tuple[Pair, ...] = (
             HAVING arrayExists(
                 a -> bitShiftRight(a, 64) <= toUnixTimestamp64Milli({{t-24h}}) AND NOT arrayExists(
                     b -> b > a AND bitShiftRight(b, 64) <= bitShiftRight(a, 64) + 86400000,
-                    groupArrayIf({_ORDER}, event_type = 'purchase')),
-                groupArrayIf({_ORDER}, event_type = 'add_to_cart'))
+                    groupArrayIf({ORDER}, event_type = 'purchase')),
+                groupArrayIf({ORDER}, event_type = 'add_to_cart'))
         ) WHERE {{consent}}
         """,
         LIMIT,
@@ -99,7 +98,7 @@ PAIRS: tuple[Pair, ...] = (
         "(product_view then purchase within 3d) within 90d",
         # If any pair fits, one of neighbours does.
         f"""
-        WITH arraySort(groupArray(({_ORDER}) * 2 + (event_type = 'purchase'))) AS events_in_order
+        WITH arraySort(groupArray(({ORDER}) * 2 + (event_type = 'purchase'))) AS events_in_order
         SELECT device FROM (
             SELECT device FROM events
             WHERE client_id = {{c}} AND event_type IN ('product_view', 'purchase')
@@ -124,9 +123,9 @@ PAIRS: tuple[Pair, ...] = (
             GROUP BY device
             HAVING countIf(event_type = 'product_view') > 0 AND countIf(event_type = 'purchase') > 0
                AND arrayExists(
-                a -> a > minIf({_ORDER}, event_type = 'product_view')
-                    AND a < maxIf({_ORDER}, event_type = 'purchase'),
-                groupArrayIf({_ORDER}, event_type = 'add_to_cart'))
+                a -> a > minIf({ORDER}, event_type = 'product_view')
+                    AND a < maxIf({ORDER}, event_type = 'purchase'),
+                groupArrayIf({ORDER}, event_type = 'add_to_cart'))
         ) WHERE {{consent}}
         """,
         LIMIT,
@@ -136,7 +135,7 @@ PAIRS: tuple[Pair, ...] = (
         "count(visit) >= 1 in 3 of last 4 periods of 14d",
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_VISITS} AND time > {{t-56d}}
+            SELECT device FROM events WHERE {VISITS} AND time > {{t-56d}}
             GROUP BY device
             HAVING uniqExact(intDiv(toUnixTimestamp64Milli({{t}}) - toUnixTimestamp64Milli(time),
                                     1209600000)) >= 3
@@ -183,7 +182,7 @@ PAIRS: tuple[Pair, ...] = (
         "rfm is champions",
         f"""
         SELECT device FROM (
-            SELECT device FROM events WHERE {_PURCHASES}
+            SELECT device FROM events WHERE {PURCHASES}
             GROUP BY device
             HAVING max(time) >= {{t-7d}} AND countIf(time > {{t-180d}}) >= 5
                AND sum(n_revenue) > 50000
@@ -196,13 +195,13 @@ PAIRS: tuple[Pair, ...] = (
         'affine to "SKU-17"',
         f"""
         WITH buyers AS (SELECT device FROM events
-                        WHERE {_PURCHASES} AND s_product_id = 'SKU-17' AND {{consent}})
+                        WHERE {PURCHASES} AND s_product_id = 'SKU-17' AND {{consent}})
         SELECT device FROM (
             SELECT DISTINCT device FROM events
-            WHERE {_PURCHASES} AND device NOT IN (SELECT device FROM buyers)
+            WHERE {PURCHASES} AND device NOT IN (SELECT device FROM buyers)
               AND s_product_id IN (
                 SELECT s_product_id FROM events
-                WHERE {_PURCHASES} AND device IN (SELECT device FROM buyers)
+                WHERE {PURCHASES} AND device IN (SELECT device FROM buyers)
                   AND s_product_id != 'SKU-17'
                 GROUP BY s_product_id HAVING uniqExact(device) >= 2)
         ) WHERE {{consent}}
@@ -213,7 +212,7 @@ PAIRS: tuple[Pair, ...] = (
         "top_spenders",
         "purchase within 90d keep top 10000 by sum(purchase.revenue within 90d)",
         f"""
-        SELECT device FROM events WHERE {_PURCHASES} AND time > {{t-90d}} AND {{consent}}
+        SELECT device FROM events WHERE {PURCHASES} AND time > {{t-90d}} AND {{consent}}
         GROUP BY device ORDER BY sum(n_revenue) DESC, device LIMIT 10000
         """,
         LIMIT,
@@ -223,7 +222,7 @@ PAIRS: tuple[Pair, ...] = (
         "purchase within 90d sample 10%",
         f"""
         SELECT device FROM (
-            SELECT DISTINCT device FROM events WHERE {_PURCHASES} AND time > {{t-90d}}
+            SELECT DISTINCT device FROM events WHERE {PURCHASES} AND time > {{t-90d}}
               AND {{consent}}
         ) WHERE reinterpretAsUInt64(reverse(substring(
             SHA256(concat('{{c}}|sampled|', lower(hex(device)))), 1, 8))) < 1844674407370955162
@@ -236,7 +235,7 @@ PAIRS: tuple[Pair, ...] = (
         f"""
         SELECT DISTINCT device FROM (
             SELECT device, p_location[1] AS lat, p_location[2] AS lon
-            FROM events WHERE {_VISITS} AND time > {{t-60d}} AND notEmpty(p_location)
+            FROM events WHERE {VISITS} AND time > {{t-60d}} AND notEmpty(p_location)
         ) WHERE {_HAVERSINE} AND {{consent}}
         """,
         LIMIT,
@@ -246,7 +245,7 @@ PAIRS: tuple[Pair, ...] = (
         'visit[location in zone("centro")] within 60d',
         f"""
         SELECT DISTINCT device FROM events
-        WHERE {_VISITS} AND time > {{t-60d}}
+        WHERE {VISITS} AND time > {{t-60d}}
           AND notEmpty(p_location) AND pointInPolygon(
             (p_location[1], p_location[2]),
             [(19.41, -99.16), (19.41, -99.11), (19.45, -99.11), (19.46, -99.14), (19.45, -99.16)])
@@ -259,7 +258,7 @@ PAIRS: tuple[Pair, ...] = (
         "purchase.due within next 7d",
         f"""
         SELECT DISTINCT device FROM events
-        WHERE {_PURCHASES} AND t_due > {{t}} AND t_due <= {{t+7d}} AND {{consent}}
+        WHERE {PURCHASES} AND t_due > {{t}} AND t_due <= {{t+7d}} AND {{consent}}
         """,
         LIMIT,
     ),
@@ -285,7 +284,7 @@ PAIRS: tuple[Pair, ...] = (
         WHERE client_id = {{c}} AND event_type IN ('visit', 'refund') AND time > {{t-14d}}
           AND time <= {{t}} AND bitAnd(flags, 4) = 4 AND {{consent}}
           AND device IN (
-            SELECT device FROM events WHERE {_PURCHASES} AND time > {{t-90d}}
+            SELECT device FROM events WHERE {PURCHASES} AND time > {{t-90d}}
             GROUP BY device HAVING sum(n_revenue) > 20000)
         """,
         LIMIT,

@@ -6,6 +6,7 @@ the devices withdrew the ad-platform flag and 0.1 % of the events come twice. De
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from relo_dsl.catalog import Catalog, parse_catalog
@@ -32,6 +33,8 @@ events:
       coupon: string
       product_id: string
       due: time
+      tags: "string[]"
+      products: {type: "object[]", fields: {id: string, price: number}}
   visit:
     properties: {page: string, seconds: number, location: point}
   refund:
@@ -39,7 +42,9 @@ events:
 traits:
   plan: {type: string, enum: [free, plus, premium]}
   birthday: time
+  renewal: time
 scores: {churn: {}}
+lists: {vip: {}}
 zones:
   centro: [[19.41, -99.16], [19.41, -99.11], [19.45, -99.11], [19.46, -99.14], [19.45, -99.16]]
 """
@@ -49,7 +54,8 @@ _EVENTS = """
 INSERT INTO {table}
 (seq, client_id, event_type, device, time, flags, carried, tie, rest,
  s_product_id, n_price, n_revenue, s_product_line, n_quantity, s_coupon, s_page, n_seconds,
- t_due, p_location)
+ t_due, p_location, has_ss_tags, ss_tags,
+ has_o_products, len_o_products, os_products___id, on_products___price)
 SELECT seq, {client}, kind, sipHash128(toUInt32(cityHash64(n, 1) % {devices})),
     fromUnixTimestamp64Milli({now} - toInt64(cityHash64(n, 2) % 31536000000), 'UTC'),
     255, 0, cityHash64(n, 3), '',
@@ -64,15 +70,23 @@ SELECT seq, {client}, kind, sipHash128(toUInt32(cityHash64(n, 1) % {devices})),
     if({rich} AND kind = 'purchase',
        fromUnixTimestamp64Milli({now} + toInt64(r4 % 5184000000), 'UTC'), NULL),
     if({rich} AND kind = 'visit',
-       [19.2 + r4 % 1000000 / 2500000, -99.35 + r2 % 1000000 / 2500000], [])
+       [19.2 + r4 % 1000000 / 2500000, -99.35 + r2 % 1000000 / 2500000], []),
+    shopped, if(shopped, arrayFilter(
+        (tag, bit) -> bitTest(r1, bit), ['gift', 'new', 'outlet', 'sale'], [8, 9, 10, 11]), []),
+    shopped, length(lines), arrayMap(line -> concat('SKU-', toString(line % 5000)), lines),
+    arrayMap(line -> toDecimal128(line % 1999993, 9) / 100, lines)
 FROM (
-    -- every thousandth event is the one before it, delivered again
-    SELECT number AS seq, if(number % 1000 = 999, toUInt64(number - 1), number) AS n,
-        cityHash64(n, 4) AS r1, cityHash64(n, 5) AS r2, cityHash64(n, 7) AS r4,
-        multiIf(r3 < 45, 'product_view', r3 < 60, 'add_to_cart', r3 < 75, 'purchase',
-                r3 < 97, 'visit', 'refund') AS kind,
-        cityHash64(n, 6) % 100 AS r3
-    FROM numbers({first}, {count})
+    SELECT *, {rich} AND kind = 'purchase' AS shopped,
+        if(shopped, arrayMap(line -> cityHash64(n, 30 + line), range(1 + r4 % 4)), []) AS lines
+    FROM (
+        -- every thousandth event is the one before it, delivered again
+        SELECT number AS seq, if(number % 1000 = 999, toUInt64(number - 1), number) AS n,
+            cityHash64(n, 4) AS r1, cityHash64(n, 5) AS r2, cityHash64(n, 7) AS r4,
+            multiIf(r3 < 45, 'product_view', r3 < 60, 'add_to_cart', r3 < 75, 'purchase',
+                    r3 < 97, 'visit', 'refund') AS kind,
+            cityHash64(n, 6) % 100 AS r3
+        FROM numbers({first}, {count})
+    )
 )
 """
 _CONSENT = """
@@ -91,9 +105,11 @@ SELECT {seq} + number, {client}, name, sipHash128(toUInt32(number)),
     if(name = 'plan', ['free', 'plus', 'premium'][1 + cityHash64(number, 12, {again}) % 3], NULL),
     if(name = 'birthday',
        addDays(toDateTime64('1960-01-01 00:00:00', 4, 'UTC'), cityHash64(number, 15) % 18000),
-       NULL),
+       if(name = 'renewal',
+          fromUnixTimestamp64Milli({now} + toInt64(cityHash64(number, 16) % 7776000000), 'UTC'),
+          NULL)),
     ''
-FROM numbers({devices}) ARRAY JOIN ['', 'plan', 'birthday'] AS name
+FROM numbers({devices}) ARRAY JOIN ['', 'plan', 'birthday', 'renewal'] AS name
 WHERE cityHash64(number, 13) % 2 = 0 AND cityHash64(number, 14) % (1 + 2 * {again}) = 0
 """
 _SCORES = """
@@ -103,14 +119,22 @@ SELECT {seq} + number, {client}, 'churn', sipHash128(toUInt32(number)),
     cityHash64(number, 21), 255, 0, toDecimal128(cityHash64(number, 22) % 1000, 9) / 1000
 FROM numbers({devices})
 """
+_LISTS = """
+INSERT INTO lists (client_id, name, version, device)
+SELECT {client}, 'vip', version, sipHash128(toUInt32(number))
+FROM numbers({devices}) ARRAY JOIN [1, 2] AS version
+WHERE cityHash64(number, 23, version) % 5 = 0
+"""
+#: What is made: a store of other data is not used again.
+RECIPE = hashlib.sha256(f"{_EVENTS}{_CONSENT}{_TRAITS}{_SCORES}{_LISTS}".encode())
 
 
 def make_store(folder: Path, events: int, devices: int, *, plain: bool = False) -> Engine:
     """An engine over generated data in `folder`; what is there already is used again.
 
-    `plain` events have neither points nor times among their properties.
+    `plain` events have neither points, times nor arrays among their properties.
     """
-    engine = Engine.embedded(folder)
+    engine = Engine.embedded(folder / RECIPE.hexdigest()[:8])
     engine.migrate()
     stored = engine.rows("SELECT count() FROM events")[0][0]
     if stored >= events * 0.99:
@@ -131,8 +155,9 @@ def make_store(folder: Path, events: int, devices: int, *, plain: bool = False) 
             )
             engine.command(text)
         engine.command(_SCORES.format(table=tables["scores"], seq=events * 7, **fill))
+        engine.command(_LISTS.format(**fill))
         engine.command(_CONSENT.format(table=tables["consent"], seq=2 * events, **fill))
         staging.commit()
-    for table in ("events", "traits", "consent", "scores"):
+    for table in ("events", "traits", "consent", "scores", "lists"):
         engine.command(f"OPTIMIZE TABLE {table} FINAL")
     return engine

@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.condition_pairs import PAIRS as CONDITIONS
 from benchmarks.construct_pairs import PAIRS as CONSTRUCTS
 from benchmarks.data import CATALOG, CLIENT, NOW, make_store
 from benchmarks.query_pairs import CONSENT, Pair
 from benchmarks.query_pairs import PAIRS as CORE
+from benchmarks.selection_pairs import PAIRS as SELECTIONS
 from benchmarks.timing import alternating
 from relo_dsl.consent import scope
+from relo_dsl.diagnostics import Severity
 from relo_dsl.engine import Engine
 from relo_dsl.source import SourceFile
 from relo_dsl.sql.lower import members_query
@@ -25,7 +28,7 @@ from relo_dsl.times import format_instant, parse_duration
 from relo_dsl.workspace import Workspace
 
 ROUNDS = 7
-PAIRS = CORE + CONSTRUCTS
+PAIRS = CORE + CONSTRUCTS + SELECTIONS + CONDITIONS
 
 
 def run(
@@ -74,9 +77,12 @@ def measure(engine: Engine, events: int, devices: int, rounds: int = ROUNDS) -> 
 
 def compiled(pair: Pair) -> SqlQuery:
     """The definition's own SQL, through the whole compiler, proof included."""
-    workspace = Workspace(CATALOG, client=CLIENT)
+    workspace = Workspace(CATALOG, client=CLIENT, lists=frozenset(CATALOG.lists))
     text = f"{pair.before}\naudience {pair.name} export meta match {pair.condition}"
     workspace.add(SourceFile(f"{pair.name}.seg", text))
+    found = workspace.errors_of([pair.name])
+    if wrong := [item for item in found if item.severity is Severity.ERROR]:
+        raise AssertionError(f"{pair.name}: {wrong[0].message}")
     return members_query(scope(workspace.plan(pair.name)), NOW)
 
 

@@ -100,6 +100,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "contradiction": (Severity.ERROR, "a condition that can never hold"),
     "mixed-and-or": (Severity.WARNING, "`and` and `or` mixed without parentheses"),
     "always-true": (Severity.WARNING, "a condition that always holds"),
+    "division-by-zero": (Severity.WARNING, "a division by zero, which no comparison survives"),
     "empty-holdout": (Severity.WARNING, "a holdout that the sample leaves nobody for"),
     "unused-let": (Severity.WARNING, "a `let` that no definition uses"),
     "stale-window": (Severity.WARNING, "a window shorter than the time between two refreshes"),

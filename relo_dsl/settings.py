@@ -10,10 +10,11 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -46,6 +47,7 @@ OTHER_VARIABLES = frozenset({"RELO_DEBUG", "RELO_CI"})
 
 EVENT_SCHEMES = ("http", "https", "clickhouse", "clickhouses")
 SET_SCHEMES = ("redis", "rediss", "unix")
+PLATFORM_SCHEMES = ("postgresql",)
 
 
 class SettingsError(UserError):
@@ -69,6 +71,43 @@ class Limits(BaseModel):
     max_seconds: Count = Field(60, ge=1)
     max_memory_bytes: Count = Field(4 * 2**30, ge=2**20)
     max_rows_to_read: Count = Field(10_000_000_000, ge=1)
+
+
+class Schedule(BaseModel):
+    """How the scheduler goes about its work; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_delay: Count = Field(900, ge=0)
+    """The longest that an audience starts late so that not all start at once; 0: none does."""
+    attempts: Count = Field(4, ge=1)
+    """How often a refresh is tried before the audience counts as failing."""
+    retry_after: Count = Field(30, ge=1)
+    """The wait after the first failure; each one after that waits twice as long."""
+    max_retry_after: Count = Field(600, ge=1)
+    """The longest wait between two attempts."""
+    batch: Count = Field(200, ge=1)
+    """How many audiences of a client are refreshed together before another client has its turn."""
+    lease: Count = Field(30, ge=1)
+    """How long a client stays with a process that is not heard of any more."""
+
+
+Share = Annotated[Decimal, BeforeValidator(_no_boolean)]
+
+
+class Publishing(BaseModel):
+    """What keeps a refresh from being published, and how much of the past is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smallest_share: Share = Field(Decimal("0.5"), ge=0, le=1)
+    """Of the last version's members; less is held back. 0: nothing is."""
+    largest_share: Share = Field(Decimal(3), ge=1)
+    """Of the last version's members; more is held back."""
+    compared_from: Count = Field(100, ge=1)
+    """Members of the last version from which on its size says something about the next."""
+    keep_versions: Count = Field(100, ge=2)
+    """So many versions, at least, can be gone back to and compared."""
 
 
 class Settings(BaseSettings):
@@ -99,13 +138,19 @@ class Settings(BaseSettings):
     """`embedded`, or the URL of a ClickHouse server."""
     sets: str = "embedded"
     """`embedded`, or the URL of a Redis, Valkey or Dragonfly."""
+    platform: str = "embedded"
+    """`embedded`, or the URL of a PostgreSQL database: users, tokens, definitions, the audit."""
     data: Path = Path(".relo")
     """The folder of the embedded engine, the embedded sets and the installation's key."""
     database: str = "default"
     """The ClickHouse database."""
+    cluster: str | None = None
+    """The name of the cluster that the ClickHouse server of `events` is a node of."""
     key: SecretStr | None = None
     """The installation's key, 64 hex digits; None: the file `key` in `data`."""
     limits: Limits = Limits()
+    schedule: Schedule = Schedule()
+    publishing: Publishing = Publishing()
 
     @classmethod
     def settings_customise_sources(
@@ -148,10 +193,22 @@ class Settings(BaseSettings):
     def _set_store(cls, value: str) -> str:
         return _store(value, SET_SCHEMES, "the URL of a Redis, Valkey or Dragonfly")
 
-    @field_validator("database")
+    @field_validator("platform")
     @classmethod
-    def _plain_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value):
+    def _platform_store(cls, value: str) -> str:
+        return _store(value, PLATFORM_SCHEMES, "the URL of a PostgreSQL database")
+
+    @field_validator("cluster")
+    @classmethod
+    def _of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("events", "embedded") == "embedded":
+            raise ValueError("a cluster needs `events`, the URL of one of its nodes")
+        return value
+
+    @field_validator("database", "cluster")
+    @classmethod
+    def _plain_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", value):
             raise ValueError("expected a name of letters, digits and `_`")
         return value
 
@@ -183,6 +240,13 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError("\n".join(sources.explain(error))) from None
 
+
+#: The settings that are tables of settings.
+_TABLES: dict[str, type[BaseModel]] = {
+    "limits": Limits,
+    "publishing": Publishing,
+    "schedule": Schedule,
+}
 
 Tree = dict[str, object]
 Place = tuple[str, ...]
@@ -296,8 +360,8 @@ def _unknown(tree: Tree) -> Iterator[tuple[Place, list[str]]]:
     for name, value in tree.items():
         if name not in settings:
             yield (name,), settings
-        elif name == "limits" and isinstance(value, dict):
-            yield from _unknown_in(("limits",), value, Limits)
+        elif name in _TABLES and isinstance(value, dict):
+            yield from _unknown_in((name,), value, _TABLES[name])
 
 
 def _unknown_in(
@@ -369,7 +433,11 @@ def _store(value: str, schemes: tuple[str, ...], what: str) -> str:
     forms = ", ".join(f"`{scheme}://`" for scheme in schemes)
     try:
         url = urlsplit(value)
-        complete = bool(url.path if url.scheme == "unix" else url.hostname) and url.port != 0
+        # PostgreSQL names the folder of a socket in `?host=`.
+        where = url.path if url.scheme == "unix" else url.hostname
+        if url.scheme == "postgresql":
+            where = where or "".join(parse_qs(url.query).get("host", ()))
+        complete = bool(where) and url.port != 0
     except ValueError:
         url, complete = urlsplit(""), False
     if url.scheme not in schemes or not complete:

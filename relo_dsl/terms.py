@@ -309,6 +309,11 @@ class Selection:
     events: tuple[str, ...]
     where: Predicate | None = None
 
+    def narrowed(self, where: Predicate) -> Selection:
+        """Those of the events that pass another predicate too."""
+        both = where if self.where is None else And((self.where, where))
+        return Selection(self.events, both)
+
 
 # ---- measures ----------------------------------------------------------------------------------
 
@@ -488,6 +493,12 @@ class Affine:
     property: Property
     product: str
     at_least: int = 2
+
+    def itself(self) -> Selection:
+        """The events by which the product itself was bought."""
+        if self.property.is_array:
+            return self.selection.narrowed(Has(self.property, "any", (self.product,)))
+        return self.selection.narrowed(Compare(self.property, "=", self.product))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,9 @@ class Workspace:
                 name = f"<unnamed {len(self._entries)}>"
             elif name in self._entries:
                 self._report_twice(item, self._entries[name], found)
+                # Nobody can ask for it, but it can have other mistakes.
+                again = f"<again {len(self._entries)}>"
+                self._entries[again] = _Entry(item, parsed.file, found, broken)
                 continue
             self._entries[name] = _Entry(item, parsed.file, found, broken)
             names.append(name)

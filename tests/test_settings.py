@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,13 @@ def test_defaults_without_a_file(project: Path) -> None:
         "embedded",
         "default",
     )
+    assert settings.platform == "embedded"
     assert settings.catalog == project / "segments" / "catalog.yaml"
     assert settings.segments == project / "segments"
     assert settings.data == project / ".relo"
     assert settings.limits.max_seconds == 60
+    assert settings.publishing.smallest_share == Decimal("0.5")
+    assert settings.publishing.largest_share == 3
 
 
 def test_the_file_is_found_upwards(project: Path) -> None:
@@ -78,11 +82,13 @@ def test_environment_above_file_and_keywords_above_both(
     monkeypatch.setenv("RELO_TIMEZONE", "Europe/Madrid")
     monkeypatch.setenv("RELO_LIMITS__MAX_SECONDS", "6")
     monkeypatch.setenv("RELO_LIMITS__MAX_ROWS_TO_READ", "36")
+    monkeypatch.setenv("RELO_PUBLISHING__SMALLEST_SHARE", "0.9")
     settings = Settings.load(timezone="Asia/Tokyo", client=None)
     assert settings.client == 4
     assert settings.timezone == "Asia/Tokyo"
     assert settings.limits.max_seconds == 6
     assert settings.limits.max_rows_to_read == 36
+    assert settings.publishing.smallest_share == Decimal("0.9")
 
 
 def test_relative_paths_start_where_they_were_written(
@@ -114,6 +120,11 @@ def test_an_unknown_key_in_a_table(project: Path) -> None:
     write(project, "[limits]\nmax_second = 1\n")
     assert refusal() == (
         "relo.toml, line 2: unknown setting `limits.max_second`; did you mean `max_seconds`?"
+    )
+    write(project, "[publishing]\nsmallest_shar = 1\n")
+    assert refusal() == (
+        "relo.toml, line 2: unknown setting `publishing.smallest_shar`; did you mean "
+        "`smallest_share`?"
     )
 
 
@@ -156,6 +167,11 @@ def test_root_is_no_setting(project: Path) -> None:
             "(`http://`, `https://`, `clickhouse://`, `clickhouses://`), found `clickhose://host`",
         ),
         (
+            'platform = "postgresql:///relo"',
+            "relo.toml, line 1: `platform`: expected `embedded` or the URL of a PostgreSQL "
+            "database (`postgresql://`), found `postgresql:///relo`",
+        ),
+        (
             'sets = "cache:6379"',
             "relo.toml, line 1: `sets`: expected `embedded` or the URL of a Redis, Valkey or "
             "Dragonfly (`redis://`, `rediss://`, `unix://`), found `cache:6379`",
@@ -164,6 +180,15 @@ def test_root_is_no_setting(project: Path) -> None:
             "[limits]\n# no\nmax_seconds = 0",
             "relo.toml, line 3: `limits.max_seconds`: expected greater than or equal to 1, found "
             "`0`",
+        ),
+        (
+            "[publishing]\nsmallest_share = 1.5",
+            "relo.toml, line 2: `publishing.smallest_share`: expected less than or equal to 1, "
+            "found `1.5`",
+        ),
+        (
+            "[publishing]\nlargest_share = true",
+            "relo.toml, line 2: `publishing.largest_share`: expected a number, found a boolean",
         ),
         ("limits = 5", "relo.toml, line 1: `limits`: expected a valid dictionary or instance of "),
         ('database = "a; drop"', "relo.toml, line 1: `database`: expected a name of letters"),

@@ -48,6 +48,7 @@ from relo_dsl.analysis.windows import (
     includes,
     on_line,
 )
+from relo_dsl.numbers import calculate
 from relo_dsl.terms import (
     ALL_TIME,
     Affine,
@@ -60,6 +61,7 @@ from relo_dsl.terms import (
     Condition,
     Constant,
     Did,
+    Exists,
     Extreme,
     Held,
     Measure,
@@ -142,8 +144,9 @@ class _Maker:
                     for window in condition.windows()
                 )
                 yield All(each) if at_least == periods else AnyOf(each)
-            case Affine(selection):
-                yield _counted(selection, ALL_TIME, some=True)
+            case Affine(selection, prop):
+                yield _counted(selection.narrowed(Exists(prop)), ALL_TIME, some=True)
+                yield _counted(condition.itself(), ALL_TIME, some=False)
 
 
 def _passed(window: Window, length: int) -> Window:
@@ -158,9 +161,7 @@ def _passed(window: Window, length: int) -> Window:
 
 
 def _narrowed(selection: Selection, where: Predicate | None) -> Selection:
-    if where is None or selection.where is None:
-        return Selection(selection.events, where or selection.where)
-    return Selection(selection.events, And((selection.where, where)))
+    return selection if where is None else selection.narrowed(where)
 
 
 def _beyond(which: str, window: Window) -> Window | None:
@@ -206,7 +207,12 @@ def _tidied(quantity: Quantity) -> Quantity:
         case Measure():
             return tidy(quantity)
         case Arithmetic(op, left, right):
-            return Arithmetic(op, _tidied(left), _tidied(right))
+            left, right = _tidied(left), _tidied(right)
+            if isinstance(left, Constant) and isinstance(right, Constant):
+                value = calculate(op, left.value, right.value)
+                if value is not None:
+                    return Constant(value)
+            return Arithmetic(op, left, right)
         case _:
             return quantity
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from relo_dsl.analysis.calendars import most_periods
 from relo_dsl.analysis.predicates import implies
 from relo_dsl.analysis.ranges import EVERYTHING, HIGHEST, LOWEST, Ranges, compared
 from relo_dsl.analysis.windows import for_events, includes
@@ -23,7 +24,6 @@ COUNTS: Final = frozenset({"count", "distinct", "days", "weeks", "months"})
 #: Of the same events, each is at most the ones named here.
 _AT_MOST: Final = {"days": ("count",), "weeks": ("days", "count"), "months": ("days", "count")}
 _BETWEEN: Final = frozenset({"avg", "median"})
-_COUNTED: Final = compared(">=", Decimal(0))
 
 
 def tidy(measure: Measure) -> Measure:
@@ -54,8 +54,6 @@ def is_whole(quantity: Quantity) -> bool:
 
 def domain(quantity: Quantity) -> Ranges:
     """Every value that the quantity may have."""
-    if is_whole(quantity):
-        return _COUNTED
     low, high = _bounds(quantity)
     found = EVERYTHING
     if low is not None:
@@ -70,6 +68,9 @@ def _bounds(quantity: Quantity) -> tuple[Decimal | None, Decimal | None]:
     match quantity:
         case Constant(value):
             return value, value
+        case Measure(("days" | "weeks" | "months") as kind, _, _, window, zone):
+            limit = most_periods(kind, window, zone or "UTC")
+            return Decimal(0), None if limit is None else Decimal(limit)
         case Measure(kind):
             return (Decimal(0) if kind in COUNTS else None), None
         case Arithmetic("+", left, right):

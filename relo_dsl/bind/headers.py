@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -143,6 +144,8 @@ class HeaderBinder:
         cron = written.cron.value if written.cron else None
         if cron is not None and not _is_cron(cron):
             self._wrong(header, f"`{cron}` is not a cron expression such as `0 3 * * 1`")
+        elif cron is not None and not _occurs(cron):
+            self._wrong(header, f"`{cron}` names no time that ever comes")
         every = written.every.millis if written.every else None
         return Refresh(written.how, written.at or 0, written.day, every, cron)
 
@@ -239,4 +242,16 @@ def _is_zone(name: str) -> bool:
 def _is_cron(text: str) -> bool:
     from croniter import croniter  # only where a definition uses cron: it takes 30 ms to import
 
-    return bool(croniter.is_valid(text)) and len(text.split()) == 5
+    # `R` stands for a number that croniter draws anew whenever it is asked.
+    drawn = any(word[0] in "Rr" for word in text.split())
+    return bool(croniter.is_valid(text)) and len(text.split()) == 5 and not drawn
+
+
+def _occurs(text: str) -> bool:
+    from croniter import CroniterBadDateError, croniter
+
+    try:
+        croniter(text, datetime(2026, 1, 1)).get_next()
+    except CroniterBadDateError:
+        return False
+    return True

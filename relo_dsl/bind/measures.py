@@ -10,7 +10,7 @@ from relo_dsl.bind.extremes import is_extreme_call
 from relo_dsl.bind.shapes import is_time_test, split_property
 from relo_dsl.catalog import PropertyType
 from relo_dsl.diagnostics import did_you_mean
-from relo_dsl.numbers import PLACES
+from relo_dsl.numbers import PLACES, calculate
 from relo_dsl.syntax import nodes
 from relo_dsl.terms import (
     ALL_TIME,
@@ -113,6 +113,12 @@ class QuantityBinder:
                         help="compare fewer at a time, or with smaller constants",
                     )
                     return Constant(Decimal(0))
+                if op == "/" and _known(result.right) == 0:
+                    found.report(
+                        "division-by-zero",
+                        expr.span,
+                        "this divides by zero, and no comparison with it ever holds",
+                    )
                 return result
             case nodes.Paren(operand):
                 return self.quantity(operand)
@@ -223,3 +229,14 @@ class QuantityBinder:
                 "type-mismatch", path.span, f"`{kind}` needs a number, and this is {what}"
             )
         return Measure(kind, selection, target, window)
+
+
+def _known(quantity: Quantity) -> Decimal | None:
+    """What a quantity without measures comes to; None for any other, and where zero divides."""
+    match quantity:
+        case Constant(value):
+            return value
+        case Arithmetic(op, left, right):
+            return calculate(op, _known(left), _known(right))
+        case _:
+            return None

@@ -95,7 +95,7 @@ def _sql(workspace: Workspace, name: str, now: int) -> dict[str, Any]:
 
 def _sets(workspace: Workspace, name: str, _now: int) -> dict[str, Any]:
     from relo_dsl.cli.output import fail
-    from relo_dsl.setkeys import publish_commands
+    from relo_dsl.setkeys import edit_commands, publish_commands
 
     bound = workspace.bound(name)
     if bound.kind != "audience":
@@ -103,7 +103,10 @@ def _sets(workspace: Workspace, name: str, _now: int) -> dict[str, Any]:
             f"`{name}` is a segment, and only audiences are published",
             f"write `audience {name}` to publish it",
         )
-    return {"commands": publish_commands(bound.client, name)}
+    return {
+        "commands": publish_commands(bound.client, name),
+        "changes": edit_commands(bound.client, name),
+    }
 
 
 _EMITTERS: dict[str, Callable[[Workspace, str, int], dict[str, Any]]] = {
@@ -118,7 +121,11 @@ _EMITTERS: dict[str, Callable[[Workspace, str, int], dict[str, Any]]] = {
 def _print(stage: dict[str, Any]) -> None:
     """A stage as a person reads it."""
     if "commands" in stage:
+        from relo_dsl.setkeys import MOST_CHANGES
+
         click.echo("\n".join(stage["commands"]))
+        click.echo(f"\n# or, where at most {MOST_CHANGES:,} enter and leave:")
+        click.echo("\n".join(stage["changes"]))
     elif "sql" in stage:
         print_query(stage["sql"], stage["params"])
     elif "fingerprint" in stage:

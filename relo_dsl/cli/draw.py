@@ -84,3 +84,13 @@ def in_seconds(seconds: float) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def ago(millis: int) -> str:
+    """A length of time to its two largest units: `3d4h`, `12min`, `8s`."""
+    from relo_dsl.times import UNITS, format_duration
+
+    for unit, smaller in (("d", "h"), ("h", "min"), ("min", "s")):
+        if millis >= UNITS[unit]:
+            return format_duration(millis // UNITS[smaller] * UNITS[smaller])
+    return f"{millis // 1000}s"

@@ -49,9 +49,28 @@ COMMANDS: dict[str, Entry] = {
     "build": Entry(
         "Publish", "relo_server.cli.build:command", "Compute audiences and publish them."
     ),
+    "refresh": Entry(
+        "Publish", "relo_server.cli.refresh:command", "Refresh what is due, now or from now on."
+    ),
+    "schedule": Entry("Publish", "relo_server.cli.schedule:command", "Show what runs when."),
     "members": Entry("Publish", "relo_server.cli.members:command", "Print a published set."),
     "has": Entry("Publish", "relo_server.cli.has:command", "Ask whether devices are in a set."),
     "key": Entry("Publish", "relo_server.cli.key:command", "Tell the key of a device."),
+    "history": Entry("Versions", "relo_server.cli.history:command", "Show an audience's versions."),
+    "diff": Entry("Versions", "relo_server.cli.diff:command", "Tell who entered and who left."),
+    "verify": Entry(
+        "Versions", "relo_server.cli.verify:command", "Compare sets with what they should hold."
+    ),
+    "rollback": Entry(
+        "Versions", "relo_server.cli.rollback:command", "Publish an older version again."
+    ),
+    "rebuild": Entry("Versions", "relo_server.cli.rebuild:command", "Publish lost sets again."),
+    "migrate": Entry(
+        "Operate", "relo_server.cli.migrate:command", "Copy the events into another store."
+    ),
+    "token": Entry("Serve", "relo_server.cli.token:command", "Make, list and end API tokens."),
+    "user": Entry("Serve", "relo_server.cli.user:command", "Add, list and disable people."),
+    "audit": Entry("Serve", "relo_server.cli.audit:command", "Read and prove who did what."),
 }
 
 EPILOG = """\b

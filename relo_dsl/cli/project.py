@@ -14,6 +14,7 @@ from relo_dsl.cli.output import fail
 if TYPE_CHECKING:
     from relo_dsl.catalog import Catalog
     from relo_dsl.diagnostics import Diagnostic
+    from relo_dsl.engine import Engine
     from relo_dsl.settings import Settings
     from relo_dsl.workspace import Workspace
 
@@ -125,19 +126,28 @@ def clients(workspace: Workspace) -> frozenset[int]:
 
 
 def uploaded_lists(settings: Settings) -> ListNames:
-    """Asks the engine for the names of the lists that are uploaded."""
+    """Asks the engine, which it opens, for the names of the lists that are uploaded."""
 
-    def ask(of: frozenset[int]) -> list[str]:
+    def ask(of: frozenset[int]) -> Iterable[str]:
         if settings.events == "embedded" and not (settings.data / "clickhouse").exists():
             return []
         from relo_dsl.engine import Engine
 
         with Engine.open(settings) as engine:
-            rows = engine.rows(
-                "SELECT DISTINCT name FROM lists WHERE client_id IN {c:Array(UInt32)}",
-                {"c": sorted(of)},
-            )
-            return [str(name) for (name,) in rows]
+            return lists_in(engine)(of)
+
+    return ask
+
+
+def lists_in(engine: Engine) -> ListNames:
+    """Asks an engine that is open for the names of the lists that are uploaded."""
+
+    def ask(of: frozenset[int]) -> list[str]:
+        rows = engine.rows(
+            "SELECT DISTINCT name FROM lists WHERE client_id IN {c:Array(UInt32)}",
+            {"c": sorted(of)},
+        )
+        return [str(name) for (name,) in rows]
 
     return ask
 

@@ -22,9 +22,8 @@ def scratch() -> Iterator[Engine]:
         Engine.embedded(Path(folder)) as engine,
     ):
         engine.migrate()
-        for table in ("events", "traits"):
-            # The instant may lie years back: what was kept then must not be dropped by now.
-            engine.command(f"ALTER TABLE {table} REMOVE TTL")
+        # The instant may lie years back: what was kept then must not be dropped by now.
+        engine.command("ALTER TABLE events REMOVE TTL")
         yield engine
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,9 @@ def command(
     """Tell why DEVICE is a member of a definition, or is not, clause by clause.
 
     Shows for each clause the records and numbers that decided it, the consent that is needed and
-    the one in force, the place in a ranking, and the next instant at which time alone changes the
-    answer. The device is looked up among the stored events, or in files with --events.
+    the one in force, the place in a ranking, the draw for sample and holdout, and the next instant
+    at which time alone changes the answer. The device is looked up among the stored events, or in
+    files with --events.
 
     \b
     Example:
@@ -170,19 +170,13 @@ def _stored(
     from relo_dsl.consent import scope
     from relo_dsl.engine import Engine, device_key
     from relo_dsl.engine.device import lists_with, stored_device
+    from relo_dsl.engine.others import companions, place
     from relo_dsl.explain import narrator
-    from relo_dsl.explain.why import why
-    from relo_dsl.flip.moments import is_shared
+    from relo_dsl.explain.why import Others, why
     from relo_dsl.interpret import History
-    from relo_dsl.sql.lower import members_query
 
     assert isinstance(engine, Engine)
     bound, scoped = workspace.bound(name), scope(workspace.plan(name))
-    if is_shared(scoped.plan.condition):
-        fail(
-            f"`{name}` asks what other devices did, and this looks at one alone",
-            "`relo why … --events FILE` asks files",
-        )
     key = device_key(secret, scoped.client, device)
     known = stored_device(engine, workspace.catalog, scoped.client, key, device)
     if known is None:
@@ -197,11 +191,7 @@ def _stored(
     }
     history = History(scoped.client, {device: known})
     says = narrator(workspace.catalog, bound.header.timezone)
-    answer = why(
-        bound, scoped, history, device, at, lists, says, key=lambda _: key.hex(), alone=True
+    others = Others(companions(engine, scoped, at), place(engine, scoped, at, key))
+    return why(
+        bound, scoped, history, device, at, lists, says, key=lambda _: key.hex(), others=others
     )
-    if answer.verdict == "member" and scoped.plan.keep is not None:
-        placed = engine.members(members_query(scoped, at))
-        if not any(bytes(found) == key for chunk in placed for found in chunk):
-            return replace(answer, verdict="ranking")
-    return answer

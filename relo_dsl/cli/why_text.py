@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import click
 
 from relo_dsl.explain.evidence import shown
-from relo_dsl.explain.why import Answer, Clause, flag_names
+from relo_dsl.explain.why import Answer, Clause, Share, Standing, flag_names
 from relo_dsl.interpret import Event
+from relo_dsl.numbers import plain
 from relo_dsl.times import UNITS, format_duration, format_instant
 
 _REASONS = {
@@ -20,6 +21,11 @@ _REASONS = {
     "holdout": "it is in the holdout",
 }
 _MARKS = {True: ("yes", "green"), False: ("no ", "red")}
+#: What is said of other devices, as far as the next change does not follow them.
+_APART = {
+    "ranking": "; its place in the ranking apart, which depends on others",
+    "affinity": "; if what goes with the product stays as it is, which depends on others",
+}
 _PROPERTIES = 5
 
 
@@ -43,15 +49,28 @@ def _lines(answer: Answer) -> Iterator[str]:
     yield f"{_mark(answer.consent.given)} consents: {_consent(answer)}"
     for clause in answer.clauses:
         yield from _clause(clause, answer, 0)
-    if answer.value is not None:
-        place = f"place {answer.rank[0]:,} of {answer.rank[1]:,}" if answer.rank else "no place"
-        yield f"{_mark(answer.verdict != 'ranking')} ranked: {place}, by {answer.value}"
-    elif answer.is_ranked and answer.holds_now:
-        yield f"{_mark(answer.verdict != 'ranking')} ranked"
-    if answer.verdict in ("sample", "holdout"):
-        yield f"{_mark(False)} {_REASONS[answer.verdict]}"
+    if answer.ranking is not None:
+        yield f"{_mark(answer.ranking.is_kept)} ranked: {_standing(answer.ranking)}"
+        yield f"      {answer.ranking.by}: {answer.ranking.value or 'missing'}"
+    if answer.share is not None:
+        yield from _share(answer.share)
     yield ""
     yield _next(answer)
+
+
+def _standing(ranking: Standing) -> str:
+    if ranking.place is None:
+        return "it has no value to be ranked by"
+    return f"place {ranking.place:,} of {ranking.of:,}; the first {ranking.kept:,} are kept"
+
+
+def _share(share: Share) -> Iterator[str]:
+    if share.sample is not None:
+        word = "in the sample" if share.sample else "not in the sample"
+        yield f"{_mark(share.sample)} {word}: it drew {plain(share.drawn)}"
+    if share.holdout is not None:
+        word = "in the holdout" if share.holdout else "not in the holdout"
+        yield f"{_mark(not share.holdout)} {word}: it drew {plain(share.drawn)}"
 
 
 def _mark(value: bool) -> str:
@@ -109,12 +128,13 @@ def _event(event: Event, answer: Answer) -> str:
 
 
 def _next(answer: Answer) -> str:
+    apart = "".join(_APART[what] for what in answer.taken)
     if answer.next_flip is None:
-        return "time alone never changes this"
+        return f"time alone never changes this{apart}"
     change = "meets all this" if not answer.holds_now else "no longer meets all this"
     moment = format_instant(answer.next_flip)
     left = _roughly(answer.next_flip - answer.at)
-    return f"next change by time alone: in {left}, at {moment}: it {change}"
+    return f"next change by time alone: in {left}, at {moment}: it {change}{apart}"
 
 
 def _roughly(millis: int) -> str:

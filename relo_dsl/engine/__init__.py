@@ -5,7 +5,8 @@ Importing this package is cheap: clickhouse-connect, chDB and pyarrow are import
 
 from __future__ import annotations
 
-from relo_dsl.engine.client import Engine, EngineError, Result
+from relo_dsl.engine.client import Engine, Result
+from relo_dsl.engine.errors import EngineError, StoreError
 from relo_dsl.engine.key import device_key, installation_key
 from relo_dsl.engine.load import LoadReport, load_list, load_records
 from relo_dsl.engine.staging import ClientRules, Staging
@@ -17,6 +18,7 @@ __all__ = [
     "LoadReport",
     "Result",
     "Staging",
+    "StoreError",
     "device_key",
     "installation_key",
     "load_list",

@@ -8,14 +8,19 @@ child, and closes itself at exit.
 from __future__ import annotations
 
 import atexit
+import json
+import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from relo_dsl.engine.cluster import SESSION, Cluster
+from relo_dsl.engine.errors import EngineError, first_line, translated
 from relo_dsl.engine.lock import FolderLock
 from relo_dsl.engine.parameters import in_pieces, sendable
 from relo_dsl.errors import UserError
@@ -34,6 +39,16 @@ _SESSION = {
     "max_expanded_ast_elements": 5_000_000,
     "max_parser_depth": 4_000,
 }
+# What goes wrong is told by our errors; its warnings would be printed with their tracebacks.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+#: Seconds until a server must have taken the connection.
+CONNECT_SECONDS = 10
+#: Seconds beyond a query's own limit after which an answer counts as lost.
+SILENCE_SECONDS = 300
+_NOT_OPENED = (
+    "see whether the server runs and takes this name and password; `events` in relo.toml, or "
+    "RELO_EVENTS, names it"
+)
 #: Settings of an insert whose rows appear all at once or, after a crash, not at all.
 ONE_PART: dict[str, object] = {
     "min_insert_block_size_rows": 1_000_000_000,
@@ -42,21 +57,6 @@ ONE_PART: dict[str, object] = {
     "max_insert_threads": 1,
     "async_insert": 0,
 }
-# ClickHouse's error codes for a limit that was reached, and the setting that holds the limit.
-_LIMIT_ERRORS = {
-    158: "max_rows_to_read",
-    159: "max_seconds",
-    160: "max_seconds",
-    241: "max_memory_bytes",
-}
-
-
-class EngineError(Exception):
-    """ClickHouse refused or failed; `code` is its error number, 0 where it gave none."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +70,27 @@ class Result:
     bytes_read: int
 
 
-class Members:
-    """Device keys in chunks, to be read once; what that cost is known when it has been read."""
+class _Streamed:
+    """The answer of a query, to be read once; what that cost is known when it has been read."""
 
     def __init__(self, engine: Engine, query: SqlQuery, limits: Limits) -> None:
         self._engine = engine
         self._query = query
         self._limits = limits
-        self.count = 0
         self.elapsed_s = 0.0
         self.rows_read = 0
         self.bytes_read = 0
 
-    def __iter__(self) -> Iterator[list[bytes]]:
+    def _read(self, *, arrow: bool = False) -> Iterator[Any]:
+        """The blocks of the answer: columns, or Arrow record batches."""
         engine = self._engine
         engine.open_streams()  # now, so that it does not count as cost
         # chDB tells a stream's cost nowhere, but nobody else reads in this process.
         counts = [engine.counters(), engine.counters()] if engine.is_embedded else []
         started = time.perf_counter()
-        with engine.stream(self._query, self._limits) as stream, translated():
-            for columns in stream:
-                self.count += len(columns[0])
-                yield list(columns[0])
-            summary = stream.source.summary
+        with engine.stream(self._query, self._limits, arrow=arrow) as stream, engine.translated():
+            yield from stream
+            summary = _summary_of(stream.source)
         self.elapsed_s = time.perf_counter() - started
         if engine.is_embedded:
             first, second, last = (*counts, engine.counters())
@@ -104,11 +102,37 @@ class Members:
             self.bytes_read = int(summary.get("read_bytes", 0))
 
 
+class Members(_Streamed):
+    """Device keys in chunks, counted as they come."""
+
+    def __init__(self, engine: Engine, query: SqlQuery, limits: Limits) -> None:
+        super().__init__(engine, query, limits)
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        for columns in self._read():
+            self.count += len(columns[0])
+            yield list(columns[0])
+
+
+class Blocks(_Streamed):
+    """Arrow record batches with all columns of the answer."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        yield from self._read(arrow=True)
+
+
 class Engine:
     """A connection, for one thread at a time. Use as a context manager, or call `close`."""
 
     def __init__(
-        self, connect: Mapping[str, Any], *, lock: FolderLock | None, database: str, limits: Limits
+        self,
+        connect: Mapping[str, Any],
+        *,
+        lock: FolderLock | None,
+        database: str,
+        limits: Limits,
+        cluster: str | None = None,
     ) -> None:
         """Use `Engine.open`, `Engine.embedded` or `Engine.server`."""
         self._connect = dict(connect)
@@ -118,6 +142,8 @@ class Engine:
         self.limits = limits
         self.database = database
         self.is_embedded = lock is not None
+        self.cluster = None if cluster is None else Cluster(cluster, database)
+        self.where = str(connect.get("path") or _without_password(connect["dsn"]))
         try:
             self._client: Client | None = self._new_client()
         except BaseException:
@@ -135,7 +161,12 @@ class Engine:
         if settings.events == "embedded":
             engine = cls.embedded(settings.data, limits=settings.limits)
         else:
-            engine = cls.server(settings.events, database=settings.database, limits=settings.limits)
+            engine = cls.server(
+                settings.events,
+                database=settings.database,
+                limits=settings.limits,
+                cluster=settings.cluster,
+            )
         try:
             engine.migrate()
         except BaseException:
@@ -151,33 +182,54 @@ class Engine:
         return cls(connect, lock=lock, database="default", limits=limits or Limits())
 
     @classmethod
-    def server(cls, url: str, *, database: str, limits: Limits | None = None) -> Self:
-        """A ClickHouse server. Makes the database if it is missing, but no tables."""
-        # In the body: what a definition looks for has no place in a proxy's log of URLs.
-        connect = {"dsn": url, "form_encode_query_params": True}
-        engine = cls(connect, lock=None, database=database, limits=limits or Limits())
-        engine.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
-        engine.close()
-        return cls(
-            {**connect, "database": database},
-            lock=None,
-            database=database,
-            limits=limits or Limits(),
-        )
+    def server(
+        cls,
+        url: str,
+        *,
+        database: str,
+        limits: Limits | None = None,
+        cluster: str | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> Self:
+        """A ClickHouse server, or one node of a `cluster`. Makes the database if it is missing, but
+        no tables. An answer that is `silence_seconds` later than a query may take counts as lost.
+        """
+        limits = limits or Limits()
+        connect = {
+            "dsn": url,
+            # In the body: what a definition looks for has no place in a proxy's log of URLs.
+            "form_encode_query_params": True,
+            "connect_timeout": CONNECT_SECONDS,
+            # Nothing comes before a query is done, and the server itself stops it at its limit.
+            "send_receive_timeout": limits.max_seconds + silence_seconds,
+        }
+        engine = cls(connect, lock=None, database=database, limits=limits, cluster=cluster)
+        with closing(engine):
+            made = f"CREATE DATABASE IF NOT EXISTS `{database}`"
+            engine.command(engine.cluster.create_database() if engine.cluster else made)
+        connect["database"] = database
+        return cls(connect, lock=None, database=database, limits=limits, cluster=cluster)
 
     def _new_client(self) -> Client:
         import clickhouse_connect  # heavy: over a second with chDB
         from clickhouse_connect.driver.exceptions import Error
 
-        where = self._connect.get("path") or _without_password(self._connect["dsn"])
+        session = {**_SESSION, **(SESSION if self.cluster else {})}
         try:
-            client = clickhouse_connect.get_client(**self._connect, settings=_SESSION)
+            client = clickhouse_connect.get_client(**self._connect, settings=session)
         except Error as error:
-            raise UserError(f"cannot open the event store {where}: {_first_line(error)}") from error
+            raise UserError(
+                f"cannot open the event store {self.where}: {first_line(error)}",
+                None if self.is_embedded else _NOT_OPENED,
+            ) from error
         if self.is_embedded:
             # clickhouse-connect 1.12 takes the rows that chDB returned for those that it read.
             client._backend._summary = _chdb_summary  # type: ignore[attr-defined]
         return client
+
+    def translated(self) -> translated:
+        """Turns clickhouse-connect's errors into ours, which name this store."""
+        return translated(self.where)
 
     @property
     def client(self) -> Client:
@@ -187,6 +239,14 @@ class Engine:
         if os.getpid() != self._pid:
             raise EngineError("the engine does not survive fork: open it in the child")
         return self._client
+
+    @property
+    def is_in(self) -> str:
+        """`IN`, where the rows of a stored table are looked up in a table of this connection's own.
+
+        On a cluster the set is worked out here and sent along: the shards do not have that table.
+        """
+        return "IN" if self.cluster is None else "GLOBAL IN"
 
     def migrate(self) -> None:
         """Brings the tables up to date, and clears away what an interrupted load left behind.
@@ -204,16 +264,17 @@ class Engine:
 
         Raises UserError where a limit was reached, EngineError for anything else.
         """
-        text, params = self._prepared(_read_only(query, limits or self.limits))
+        text, params = self._prepared(self._compiled(query, limits or self.limits))
         client = self.client
         started = time.perf_counter()
-        with translated():
+        with self.translated():
             result = client.query(text, parameters=params or None)
+            found = result.result_rows  # read only now: an answer may still break off
         elapsed = time.perf_counter() - started
         summary = result.summary
         return Result(
             tuple(result.column_names),
-            [tuple(row) for row in result.result_rows],
+            [tuple(row) for row in found],
             elapsed,
             int(summary.get("read_rows", 0)),
             int(summary.get("read_bytes", 0)),
@@ -227,21 +288,26 @@ class Engine:
         _ = self.client  # refuses a closed or forked engine
         return Members(self, query, limits or self.limits)
 
+    def blocks(self, query: SqlQuery, *, limits: Limits | None = None) -> Blocks:
+        """Streams a read-only query as Arrow record batches; otherwise as `members`."""
+        _ = self.client
+        return Blocks(self, query, limits or self.limits)
+
     def open_streams(self) -> Client:
         """The connection kept for streams, opened at first use."""
         if self._streams is None:
             self._streams = self._new_client()
         return self._streams
 
-    def stream(self, query: SqlQuery, limits: Limits) -> StreamContext:
-        """The column blocks of a read-only query, over a connection kept for streams."""
-        text, params = self._prepared(_read_only(query, limits))
+    def stream(self, query: SqlQuery, limits: Limits, *, arrow: bool = False) -> StreamContext:
+        """The blocks of a read-only query, over a connection kept for streams: columns or Arrow."""
+        text, params = self._prepared(self._compiled(query, limits))
         # A server then sends what the query cost, or its error, before the first row.
         whole = None if self.is_embedded else {"wait_end_of_query": 1}
-        with translated():
-            return self.open_streams().query_column_block_stream(
-                text, parameters=params or None, settings=whole
-            )
+        with self.translated():
+            client = self.open_streams()
+            ask = client.query_arrow_stream if arrow else client.query_column_block_stream
+            return ask(text, parameters=params or None, settings=whole)
 
     def counters(self) -> tuple[int, int]:
         """Rows and bytes that this server, or this process, has read from tables so far."""
@@ -258,23 +324,41 @@ class Engine:
     ) -> None:
         """Runs a statement that changes something. Raises EngineError."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with translated():
+        with self.translated():
             self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
 
     def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of an internal query, without limits."""
         text, sent = self._prepared(SqlQuery(text, params or {}))
-        with translated():
+        with self.translated():
             found = self.client.query(text, parameters=sent or None)
-        return [tuple(row) for row in found.result_rows]
+            return [tuple(row) for row in found.result_rows]
 
     def insert_arrow(self, table: str, data: pa.Table, *, one_part: bool = False) -> None:
         """Appends an Arrow table to a table that has all of its columns.
 
         With `one_part` its rows appear all at once: after a crash there are all of them or none.
         """
-        with translated():
+        with self.translated():
             self.client.insert_arrow(table, data, settings=dict(ONE_PART) if one_part else None)
+
+    def native(self, text: str) -> bytes:
+        """The rows of an internal query as ClickHouse's own bytes, all of them or an error."""
+        whole = None if self.is_embedded else {"wait_end_of_query": 1}
+        with self.translated():
+            return bytes(self.client.raw_query(text, settings=whole, fmt="Native"))
+
+    def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
+        """Appends what `native` gave; after a crash all of its rows are there or none."""
+        # Bytes would be sent again, and perhaps stored again, where the answer to them is lost:
+        # clickhouse-connect 1.12 does so with whatever it can read twice.
+        once = (part for part in (data,))
+        with self.translated():
+            self.client.raw_insert(table, columns, once, settings=dict(ONE_PART), fmt="Native")
+
+    def _compiled(self, query: SqlQuery, limits: Limits) -> SqlQuery:
+        placed = query if self.cluster is None else self.cluster.query(query)
+        return _read_only(placed, limits)
 
     def _prepared(self, query: SqlQuery) -> tuple[str, dict[str, object]]:
         params = sendable(query.params)
@@ -313,44 +397,18 @@ def _read_only(query: SqlQuery, limits: Limits) -> SqlQuery:
     return SqlQuery(f"{query.text}\nSETTINGS {settings}", query.params)
 
 
+def _summary_of(source: Any) -> Mapping[str, str]:
+    """What a stream's query cost, by a server's account; Arrow streams leave it in the header."""
+    if hasattr(source, "summary"):
+        return dict(source.summary)
+    return dict(json.loads(getattr(source, "headers", {}).get("X-ClickHouse-Summary", "{}")))
+
+
 def _chdb_summary(result: Any) -> dict[str, str]:
     return {
         "read_rows": str(result.storage_rows_read()),
         "read_bytes": str(result.storage_bytes_read()),
     }
-
-
-class translated:  # noqa: N801 - reads as a statement
-    """Turns clickhouse-connect's errors into ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        from clickhouse_connect.driver.exceptions import Error
-
-        if isinstance(error, Error):
-            raise _our_error(error) from error
-
-
-def _our_error(error: Exception) -> Exception:
-    message = _first_line(error)
-    found = re.search(r"Code: (\d+)", str(error))
-    code = int(found.group(1)) if found else 0
-    if code in _LIMIT_ERRORS:
-        setting = _LIMIT_ERRORS[code]
-        return UserError(
-            f"the query reached a limit: {message}",
-            f"raise `{setting}` under [limits] in relo.toml, or ask for less",
-        )
-    return EngineError(message, code)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
-    return re.sub(r"^(Code: \d+\. DB::Exception: )+", "", text)[:500]
 
 
 def _without_password(url: str) -> str:

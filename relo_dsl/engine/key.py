@@ -26,7 +26,7 @@ def installation_key(settings: Settings) -> bytes:
     path = settings.data / "key"
     try:
         if not path.exists():
-            _create(path)
+            _create(path, secrets.token_bytes(KEY_BYTES))
         key = bytes.fromhex(path.read_text().strip())
     except OSError as error:
         raise UserError(f"cannot use the installation's key {path}: {error.strerror}") from error
@@ -40,14 +40,14 @@ def installation_key(settings: Settings) -> bytes:
     return key
 
 
-def _create(path: Path) -> None:
-    """Writes a fresh key so that a crash leaves none or a whole one, and two processes agree."""
+def _create(path: Path, key: bytes) -> None:
+    """Writes a key so that a crash leaves none or a whole one, and two processes agree."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            file.write(key.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
         # A link fails where somebody was faster; whoever was first has made the key.
@@ -60,3 +60,24 @@ def _create(path: Path) -> None:
 def device_key(key: bytes, client: int, device: str) -> bytes:
     """The 16 bytes that stand for a device: HMAC-SHA256(key, "CLIENT|ID"), cut."""
     return hmac.digest(key, f"{client}|{device}".encode(), "sha256")[:DEVICE_KEY_BYTES]
+
+
+def kept_key(settings: Settings) -> bytes:
+    """The installation's key, which must be there: none is made.
+
+    Raises UserError where it is not: the devices of a store mean nothing without it.
+    """
+    if settings.key is None and not (settings.data / "key").exists():
+        raise UserError(
+            f"the installation's key is neither in RELO_KEY nor in {settings.data / 'key'}",
+            "without it no device of the store can be found again: restore it from a backup",
+        )
+    return installation_key(settings)
+
+
+def keep_key(key: bytes, folder: Path) -> bool:
+    """Writes the key into a data folder that has none; whether the folder now has this key."""
+    path = folder / "key"
+    if not path.exists():
+        _create(path, key)
+    return path.read_text().strip() == key.hex()

@@ -44,7 +44,9 @@ def migrate(engine: Engine) -> None:
 
     Raises UserError where a newer version of the product has been at these tables.
     """
-    engine.command(_LEDGER)
+    _refuse_other_layout(engine)
+    for statement in placed(engine, _LEDGER):
+        engine.command(statement)
     done = {row[0] for row in engine.rows("SELECT version FROM schema_migrations")}
     known = migrations()
     if newer := done - known.keys():
@@ -56,11 +58,38 @@ def migrate(engine: Engine) -> None:
         if version in done:
             continue
         for statement in statements(sql):
-            engine.command(statement)
+            for each in placed(engine, statement):
+                engine.command(each)
         engine.command(
             "INSERT INTO schema_migrations SELECT {v:UInt32}, {n:String}, now64(3, 'UTC')",
             {"v": version, "n": name},
         )
+
+
+def placed(engine: Engine, statement: str) -> list[str]:
+    """A statement that makes or changes tables, as the statements that do it where they are."""
+    return [statement] if engine.cluster is None else engine.cluster.ddl(statement)
+
+
+def _refuse_other_layout(engine: Engine) -> None:
+    """Raises UserError where tables are there that were made for one server, or for a cluster."""
+    if engine.is_embedded:
+        return
+    found = engine.rows(
+        "SELECT engine FROM system.tables WHERE database = {d:String} AND name = 'events'",
+        {"d": engine.database},
+    )
+    if not found or (found[0][0] == "Distributed") == (engine.cluster is not None):
+        return
+    if engine.cluster is None:
+        raise UserError(
+            f"the tables of `{engine.database}` in {engine.where} are those of a cluster",
+            "name it in `cluster` of relo.toml, or in RELO_CLUSTER",
+        )
+    raise UserError(
+        f"the tables of `{engine.database}` in {engine.where} are those of one server",
+        "leave `cluster` out, or copy them into another database with `relo migrate --to-cluster`",
+    )
 
 
 def catalog_columns(catalog: Catalog) -> dict[str, tuple[str, str]]:
@@ -83,7 +112,9 @@ def apply_catalog(engine: Engine, catalog: Catalog) -> list[str]:
     wanted = catalog_columns(catalog)
     added = [name for name in wanted if name not in there]
     if added:
-        engine.command("ALTER TABLE events " + ", ".join(_additions(added, wanted)))
+        changes = ", ".join(_additions(added, wanted))
+        for statement in placed(engine, f"ALTER TABLE events {changes}"):
+            engine.command(statement)
     return added
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Literal
 
 from relo_dsl.bind import BoundDefinition
 from relo_dsl.catalog import CONSENT_FLAGS
-from relo_dsl.consent import ScopedPlan, scope
+from relo_dsl.consent import ScopedPlan
 from relo_dsl.explain.evidence import Evidence, evidence, shown
 from relo_dsl.explain.sentences import Narrator, as_range
 from relo_dsl.flip import next_flip
@@ -23,21 +23,29 @@ from relo_dsl.interpret import (
     consented,
     context_of,
     exists,
-    holdout,
     holds,
-    members,
     quantity,
     view,
 )
 from relo_dsl.interpret.history import current_flags
-from relo_dsl.interpret.members import KeyOf, itself, ranked
+from relo_dsl.interpret.members import (
+    KeyOf,
+    draw,
+    is_held_out,
+    is_sampled,
+    itself,
+    places,
+    ranked,
+)
 from relo_dsl.numbers import plain
-from relo_dsl.terms import And, Condition, Not, Or, Reference
+from relo_dsl.terms import Affine, And, Condition, Not, Or, Reference
 from relo_dsl.times import format_duration, format_instant
 
 How = Literal["all", "any", "not all", "none", "clause"]
 #: What decided that a device is no member, or that it is one.
 Verdict = Literal["member", "universe", "consent", "condition", "ranking", "sample", "holdout"]
+#: What the next change by time alone leaves out: other devices, as far as they are not followed.
+Taken = Literal["ranking", "affinity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +77,55 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a device that passes stands: by which value (None: it has none), in which place of how
+    many, counted from 1, and how many places of them are kept.
+    """
+
+    by: str
+    value: str | None
+    place: int | None = None
+    of: int | None = None
+    kept: int | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        return self.place is not None and self.kept is not None and self.place <= self.kept
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value, "place": self.place, "of": self.of, "kept": self.kept}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a device drew, from 0 up to 1, and what the sample and the holdout make of it; None
+    where the definition has no such thing. Only a device of the sample can be held out.
+    """
+
+    drawn: Decimal
+    sample: bool | None
+    holdout: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        drawn = plain(self.drawn)
+        return {"drawn": drawn, "sample": self.sample, "holdout": self.holdout}
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What all devices say, where the history holds one alone: what goes with a product, and the
+    place in the ranking and of how many, None where the device has none.
+    """
+
+    companions: Mapping[Affine, frozenset[str]]
+    place: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer. `rank` is the place in the ranking and of how many, counted from 1;
-    both None, where `is_ranked`, because other devices are not known. `hidden` is the number of
-    records up to T that the definition may not see.
+    """The whole answer. `ranking` is None without a `keep`, and for a device that is not ranked
+    because it does not consent or pass. `hidden` is the number of records up to T that the
+    definition may not see. `taken` names what `next_flip` takes as it is at T.
     """
 
     name: str
@@ -83,11 +136,11 @@ class Answer:
     visible: int
     hidden: int
     clauses: tuple[Clause, ...]
-    value: str | None
-    rank: tuple[int, int] | None
+    ranking: Standing | None
+    share: Share | None
     next_flip: int | None
+    taken: tuple[Taken, ...]
     ids: Mapping[tuple[int, int], str]
-    is_ranked: bool = False
 
     @property
     def holds_now(self) -> bool:
@@ -118,8 +171,10 @@ class Answer:
                 "lacking": flag_names(consent.lacking),
             },
             "clauses": [self._clause(clause) for clause in self.clauses],
-            "ranking": {"value": self.value, "rank": self.rank} if self.value else None,
+            "ranking": None if self.ranking is None else self.ranking.to_json(),
+            "share": None if self.share is None else self.share.to_json(),
             "next_flip": flip,
+            "next_flip_without": list(self.taken),
         }
 
     def _clause(self, clause: Clause) -> dict[str, Any]:
@@ -155,36 +210,42 @@ def why(
     *,
     ids: Mapping[tuple[int, int], str] | None = None,
     key: KeyOf = itself,
-    alone: bool = False,
+    others: Others | None = None,
 ) -> Answer:
     """Why a device of the history is a member at T = `at`, or is not.
 
     `ids` gives the ids of events by (time, tie), where they are known, `key` what samples and
-    ranks go by. With `alone` the history
-    holds that one device, and rankings are left out. Raises KeyError for a device without records.
+    ranks go by. With `others` the history holds that one device. Raises KeyError for a device
+    without records.
     """
     device = history.devices[device_id]
     seen = view(scoped, device, at)
-    context = context_of(scoped, history, at, lists)
+    go_with = None if others is None else others.companions.__getitem__
+    context = context_of(scoped, history, at, lists, go_with)
     texts = {id(part.condition): part.text for part in (*bound.parts, *bound.clauses)}
     teller = _Teller(seen, context, says, texts)
     known = [r for r in (*device.events, *device.identifies) if r.time <= at]
     visible = len(seen.events) + len(seen.identifies)
-    rank, value = (None, None) if alone else _ranked(scoped, history, device_id, at, lists)
+    verdict, ranking = _lacking(scoped, device, seen, context), None
+    share = _share(scoped, key(device_id))
+    if verdict is None:
+        place = others.place if others else _place(scoped, history, device_id, at, lists, key)
+        ranking = _standing(scoped, seen, at, place, says)
+        verdict = _left_out(ranking, share)
     return Answer(
         bound.name,
         device_id,
         at,
-        _verdict(scoped, history, device, at, lists, key, alone=alone),
+        verdict,
         _consent(scoped, device, at),
         visible,
         len(known) - visible,
         tuple(teller.clause(part.condition) for part in bound.clauses),
-        value,
-        rank,
-        next_flip(scoped, history, device_id, at, lists),
+        ranking,
+        share,
+        next_flip(scoped, history, device_id, at, lists, go_with),
+        _taken(scoped, others),
         ids or {},
-        scoped.plan.keep is not None,
     )
 
 
@@ -255,48 +316,70 @@ def _consent(scoped: ScopedPlan, device: Device, at: int) -> Consent:
     return Consent(scoped.mask, current_flags(device, at, scoped.plan.default_flags), since)
 
 
-def _verdict(
-    scoped: ScopedPlan,
-    history: History,
-    device: Device,
-    at: int,
-    lists: Lists,
-    key: KeyOf,
-    *,
-    alone: bool,
-) -> Verdict:
-    if not exists(scoped, device, at):
+def _lacking(
+    scoped: ScopedPlan, device: Device, seen: DeviceView, context: Context
+) -> Verdict | None:
+    """What a device lacks before any ranking; None where it passes."""
+    if not exists(scoped, device, context.at):
         return "universe"
-    if not consented(scoped, device, at):
+    if not consented(scoped, device, context.at):
         return "consent"
-    context = context_of(scoped, history, at, lists)
-    if not holds(scoped.plan.condition, view(scoped, device, at), context):
-        return "condition"
-    if alone and scoped.plan.keep is not None:
-        scoped = scope(replace(scoped.plan, keep=None))
-    if device.id in members(scoped, history, at, lists, key):
+    return None if holds(scoped.plan.condition, seen, context) else "condition"
+
+
+def _left_out(ranking: Standing | None, share: Share | None) -> Verdict:
+    """What becomes of a device that passes."""
+    if ranking is not None and not ranking.is_kept:
+        return "ranking"
+    if share is None:
         return "member"
-    if device.id in holdout(scoped, history, at, lists, key):
-        return "holdout"
-    whole = scope(replace(scoped.plan, shares=None))
-    return "sample" if device.id in members(whole, history, at, lists, key) else "ranking"
+    if share.sample is False:
+        return "sample"
+    return "holdout" if share.holdout else "member"
 
 
-def _ranked(
-    scoped: ScopedPlan, history: History, device: str, at: int, lists: Lists
-) -> tuple[tuple[int, int] | None, str | None]:
-    """The place of a device that passes, and the value it is ranked by."""
+def _taken(scoped: ScopedPlan, others: Others | None) -> tuple[Taken, ...]:
+    taken: list[Taken] = []
+    if scoped.plan.keep is not None:
+        taken.append("ranking")
+    if others is not None and others.companions:
+        taken.append("affinity")
+    return tuple(taken)
+
+
+def _place(
+    scoped: ScopedPlan, history: History, device: str, at: int, lists: Lists, key: KeyOf
+) -> tuple[int, int] | None:
+    """The place of a device that passes, and of how many."""
     keep = scoped.plan.keep
     if keep is None:
-        return None, None
+        return None
     everyone = replace(keep, amount=Decimal(100), share=True)
-    passing = candidates(scoped, history, at, lists)
-    order = ranked(everyone, passing, at)
-    if device not in order:
-        return None, "missing" if device in passing else None
-    value = quantity(keep.by, passing[device], at)
-    return (order.index(device) + 1, len(order)), _number(value)
+    order = ranked(everyone, candidates(scoped, history, at, lists), at, key)
+    return (order.index(device) + 1, len(order)) if device in order else None
 
 
-def _number(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
+def _standing(
+    scoped: ScopedPlan, seen: DeviceView, at: int, place: tuple[int, int] | None, says: Narrator
+) -> Standing | None:
+    keep = scoped.plan.keep
+    if keep is None:
+        return None
+    value = quantity(keep.by, seen, at)
+    by, said = says.amount(keep.by), None if value is None else plain(value)
+    if place is None:
+        return Standing(by, said)
+    return Standing(by, said, *place, places(keep, place[1]))
+
+
+def _share(scoped: ScopedPlan, key: str) -> Share | None:
+    shares = scoped.plan.shares
+    if shares is None:
+        return None
+    drawn = draw(shares, scoped.client, key)
+    sampled = is_sampled(shares, drawn)
+    return Share(
+        (Decimal(drawn) / 2**64).quantize(Decimal("1e-9"), ROUND_FLOOR),
+        None if shares.sample is None else sampled,
+        None if shares.holdout is None else sampled and is_held_out(shares, drawn),
+    )

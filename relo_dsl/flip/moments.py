@@ -78,7 +78,7 @@ def boundaries(scoped: ScopedPlan, history: History, device: str, at: int) -> li
     Where the plan asks what others bought (`affine to`), the boundaries of all devices are given.
     """
     watches = dict.fromkeys(_watches(scoped.plan.condition))
-    shared = is_shared(scoped.plan.condition)
+    shared = affinities(scoped.plan.condition)
     known = history.devices.values() if shared else [history.devices[device]]
     found = {
         moment
@@ -90,12 +90,13 @@ def boundaries(scoped: ScopedPlan, history: History, device: str, at: int) -> li
 
 
 def _of_device(plan: Plan, device: Device, watches: tuple[_Watch, ...], at: int) -> Iterator[int]:
-    for record in device.consents:
-        yield record.time
+    for consent in device.consents:
+        yield consent.time
     for score in device.scores:
         yield score.time
-    for event in (*device.events, *device.identifies):
-        yield event.time  # comes into sight, and may make the device exist
+    for record in (*device.events, *device.identifies):
+        yield record.time  # comes into sight, and may make the device exist
+    for event in device.events:
         for months in (plan.retention_months, plan.extended_months):
             if plan.retention_months is not None and months is not None:
                 yield from expiries(event.time, months)
@@ -243,12 +244,21 @@ def _times(predicate: Predicate, inside: tuple[Property, ...] = ()) -> Iterator[
             pass
 
 
-def is_shared(condition: Condition) -> bool:
-    """Whether other devices have a say in a condition (`affine to`)."""
-    match condition:
-        case And(operands) | Or(operands):
-            return any(map(is_shared, operands))
-        case Not(inner) | Reference(_, inner):
-            return is_shared(inner)
-        case _:
-            return isinstance(condition, Affine)
+def affinities(condition: Condition) -> tuple[Affine, ...]:
+    """Where other devices have a say in a condition: every `affine to` in it, once."""
+    found: dict[Affine, None] = {}
+
+    def visit(node: Condition) -> None:
+        match node:
+            case And(operands) | Or(operands):
+                for operand in operands:
+                    visit(operand)
+            case Not(inner) | Reference(_, inner):
+                visit(inner)
+            case Affine():
+                found[node] = None
+            case _:
+                pass
+
+    visit(condition)
+    return tuple(found)

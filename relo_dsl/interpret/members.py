@@ -14,11 +14,13 @@ from relo_dsl.interpret.conditions import Context, Lists, companions, holds
 from relo_dsl.interpret.history import History
 from relo_dsl.interpret.measures import quantity
 from relo_dsl.interpret.visibility import DeviceView, consented, exists, view
-from relo_dsl.terms import Affine, Ranking
+from relo_dsl.terms import Affine, Ranking, Shares
 
 NO_LISTS: Final[Lists] = {}
 #: The key of a device, as text: what rankings and samples go by. In `relo eval` it is the id.
 KeyOf = Callable[[str], str]
+#: What goes with the product of an `affine to`, told from outside.
+CompanionsOf = Callable[[Affine], frozenset[str]]
 
 
 def itself(device: str) -> str:
@@ -67,8 +69,17 @@ def candidates(
     return {name: seen for name, seen in views.items() if holds(condition, seen, context)}
 
 
-def context_of(scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_LISTS) -> Context:
-    """What conditions over the devices of a history need beside them."""
+def context_of(
+    scoped: ScopedPlan,
+    history: History,
+    at: int,
+    lists: Lists = NO_LISTS,
+    companions_of: CompanionsOf | None = None,
+) -> Context:
+    """What conditions over the devices of a history need beside them.
+
+    `companions_of` tells what goes with a product where the history does not hold all devices.
+    """
 
     @cache
     def consenting() -> tuple[DeviceView, ...]:
@@ -82,7 +93,7 @@ def context_of(scoped: ScopedPlan, history: History, at: int, lists: Lists = NO_
     def go_with(affine: Affine) -> frozenset[str]:
         return companions(affine, consenting(), at)
 
-    return Context(at, lists, go_with)
+    return Context(at, lists, companions_of or go_with)
 
 
 def chosen(
@@ -108,8 +119,12 @@ def ranked(
     if keep.which == "top":
         valued = {name: value.copy_negate() for name, value in valued.items()}  # `-` would round
     order = sorted(valued, key=lambda name: (valued[name], key(name).encode()))
-    places = ceil(len(order) * Fraction(keep.amount) / 100) if keep.share else int(keep.amount)
-    return order[:places]
+    return order[: places(keep, len(order))]
+
+
+def places(keep: Ranking, of: int) -> int:
+    """How many places a ranking gives where `of` devices have a value."""
+    return ceil(of * Fraction(keep.amount) / 100) if keep.share else int(keep.amount)
 
 
 def _shared(
@@ -119,13 +134,25 @@ def _shared(
     shares = scoped.plan.shares
     if shares is None:
         return frozenset() if held_out else frozenset(passing)
+    sampled = [
+        (device, drawn)
+        for device in passing
+        if is_sampled(shares, drawn := draw(shares, scoped.client, key(device)))
+    ]
+    return frozenset(device for device, drawn in sampled if is_held_out(shares, drawn) == held_out)
 
-    def number(device: str) -> int:
-        text = f"{scoped.client}|{shares.name}|{key(device)}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
-    def is_held(device: str) -> bool:
-        return shares.held_from is not None and number(device) >= shares.held_from
+def draw(shares: Shares, client: int, key: str) -> int:
+    """The number, of 2^64, that decides of the device with this key for good."""
+    text = f"{client}|{shares.name}|{key}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
-    sampled = [d for d in passing if shares.below is None or number(d) < shares.below]
-    return frozenset(device for device in sampled if is_held(device) == held_out)
+
+def is_sampled(shares: Shares, drawn: int) -> bool:
+    """Whether the sample keeps a device, the holdout's part included."""
+    return shares.below is None or drawn < shares.below
+
+
+def is_held_out(shares: Shares, drawn: int) -> bool:
+    """Whether a device that the sample keeps goes into the holdout."""
+    return shares.held_from is not None and drawn >= shares.held_from

@@ -36,21 +36,25 @@ def consented(scoped: ScopedPlan, device: Device, at: int) -> bool:
 
 def exists(scoped: ScopedPlan, device: Device, at: int) -> bool:
     """Whether the device is in the universe: one visible event or `identify` at or before T."""
-    records = (*device.events, *device.identifies)
-    return any(is_visible(scoped, device, record, at) for record in records)
-
-
-def is_visible(scoped: ScopedPlan, device: Device, record: Event, at: int) -> bool:
-    """Whether an event or `identify` has come, carried the consent needed, and is not too old."""
-    return (
-        record.time <= at
-        and record.flags & scoped.mask == scoped.mask
-        and is_retained(scoped.plan, device, record.time, at)
+    return any(is_carried(scoped, record, at) for record in device.identifies) or any(
+        is_visible(scoped, device, event, at) for event in device.events
     )
 
 
+def is_visible(scoped: ScopedPlan, device: Device, event: Event, at: int) -> bool:
+    """Whether an event has come, carried the consent needed, and is not too old."""
+    return is_carried(scoped, event, at) and is_retained(scoped.plan, device, event.time, at)
+
+
+def is_carried(scoped: ScopedPlan, record: Event, at: int) -> bool:
+    """Whether a record has come and carried the consent needed: all that is asked of an `identify`
+    or a score, which no retention ends.
+    """
+    return record.time <= at and record.flags & scoped.mask == scoped.mask
+
+
 def is_retained(plan: Plan, device: Device, time: int, at: int) -> bool:
-    """Whether what happened at `time` is still kept at T.
+    """Whether an event that happened at `time` is still kept at T.
 
     The longer retention needs an explicit record with flag 64 twice: in force when the event
     happened, and in force now. A default of 255 grants nothing.
@@ -67,10 +71,10 @@ def is_retained(plan: Plan, device: Device, time: int, at: int) -> bool:
 def view(scoped: ScopedPlan, device: Device, at: int) -> DeviceView:
     """What the plan may see of the device at T."""
     events = tuple(e for e in device.events if is_visible(scoped, device, e, at))
-    identifies = tuple(e for e in device.identifies if is_visible(scoped, device, e, at))
+    identifies = tuple(record for record in device.identifies if is_carried(scoped, record, at))
     scores: dict[str, Any] = {}
     for score in device.scores:  # in (time, tie) order: a later one overwrites
-        if score.time <= at and score.flags & scoped.mask == scoped.mask:
+        if is_carried(scoped, score, at):
             scores.update(score.values)
     return DeviceView(device.id, events, traits_at(identifies, at), identifies, scores)
 

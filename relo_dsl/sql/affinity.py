@@ -13,6 +13,8 @@ from relo_dsl.terms import ALL_TIME, Affine, Compare, Has
 def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
     """The devices, each once.
 
+    Three passes, two of them narrow, beat one or two that gather baskets (docs/adr/0011).
+
     The companions are counted among those who consent at T, whatever is asked of the outermost
     SELECT: a count of devices without consent must not learn from them either.
     """
@@ -21,18 +23,7 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
     def product() -> exp.Expr:
         return column(name)
 
-    buyers = is_in(device(), _buyers(affine, scope))
-    shared = select(
-        [product()],
-        subquery(_bought(affine, scope, name)),
-        [
-            buyers,
-            scope.consent_guard(),
-            compare(product(), "!=", scope.params.string(affine.product)),
-        ],
-        [product()],
-        [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
-    )
+    shared = companions(affine, scope, name)
 
     def itself() -> exp.Expr:
         return compare(product(), "=", scope.params.string(affine.product))
@@ -43,6 +34,25 @@ def affinity_query(affine: Affine, scope: Scope) -> exp.Select:
         [any_of([is_in(product(), shared), itself()])],
         [device()],
         [compare(call("countIf", itself()), "=", number(0))],
+    )
+
+
+def companions(affine: Affine, scope: Scope, name: str) -> exp.Select:
+    """The products that go with the one asked about, each once, under the name."""
+
+    def product() -> exp.Expr:
+        return column(name)
+
+    return select(
+        [product()],
+        subquery(_bought(affine, scope, name)),
+        [
+            is_in(device(), _buyers(affine, scope)),
+            scope.consent_guard(),
+            compare(product(), "!=", scope.params.string(affine.product)),
+        ],
+        [product()],
+        [compare(call("uniqExact", device()), ">=", scope.params.add(affine.at_least, "UInt64"))],
     )
 
 

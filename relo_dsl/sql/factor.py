@@ -1,12 +1,28 @@
-"""What the alternatives of an `or` have in common is asked once.
+"""Conditions put so that they cost less, and mean the same.
 
-`(a and b) or (a and c)` is `a and (b or c)`: the part in common is computed once, and the rest
-often becomes one scan.
+What the alternatives of an `or` have in common is asked once: `(a and b) or (a and c)` is `a and (b
+or c)`, whose rest often becomes one scan. A largest value above a number is an event above it, and
+a filter of rows is cheaper than an aggregate of all.
 """
 
 from __future__ import annotations
 
-from relo_dsl.terms import And, Condition, Not, Or
+from decimal import Decimal
+
+from relo_dsl.terms import (
+    And,
+    Compare,
+    Comparison,
+    Condition,
+    Constant,
+    Did,
+    Measure,
+    Not,
+    Op,
+    Or,
+    Predicate,
+    Selection,
+)
 
 
 def factored(condition: Condition) -> Condition:
@@ -18,8 +34,28 @@ def factored(condition: Condition) -> Condition:
             return And(tuple(factored(operand) for operand in operands))
         case Or(operands):
             return _factored_or(tuple(factored(operand) for operand in operands))
+        case Comparison(Measure() as measure, op, Constant(value)):
+            return _some_event(measure, op, value) or condition
         case _:
             return condition
+
+
+def _some_event(measure: Measure, op: Op, value: Decimal) -> Did | None:
+    """`max(x.p) > 5` as `x[p > 5]`: no value, no such event. None where it is not like that."""
+    prop, selection = measure.property, measure.selection
+    if prop is None or prop.is_array:
+        return None
+    match measure.kind, op:
+        case ("max", ">" | ">=") | ("min", "<" | "<="):
+            test = Compare(prop, op, value)
+        case _:
+            return None
+    where = selection.where
+    before: tuple[Predicate, ...] = ()
+    if where is not None:
+        before = where.operands if isinstance(where, And) else (where,)
+    both = And((*before, test)) if before else test
+    return Did(Selection(selection.events, both), measure.window)
 
 
 def _factored_or(alternatives: tuple[Condition, ...]) -> Condition:

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.plan import Plan
-from relo_dsl.sql.affinity import affinity_query
+from relo_dsl.sql.affinity import affinity_query, companions
 from relo_dsl.sql.build import (
     Parameters,
     Written,
     all_of,
     any_of,
     call,
+    column,
+    compare,
     is_in,
     select,
     subquery,
@@ -34,7 +37,7 @@ from relo_dsl.sql.leaves import event_types, holds_without_events, selections
 from relo_dsl.sql.predicates import holds_when_absent
 from relo_dsl.sql.proof import prove
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.sql.ranking import PASSING, ranked, share_tests
+from relo_dsl.sql.ranking import PASSING, numbered, ranked, share_tests, valued
 from relo_dsl.sql.regularity import regularity_query
 from relo_dsl.sql.scans import Scan
 from relo_dsl.sql.scope import Scope, device
@@ -81,7 +84,7 @@ class Lowering:
         condition = factored(condition)
         for reference in _used_twice(condition):
             name = f"reference_{len(self.ctes) + 1}"
-            self.ctes.append(_cte(name, self._devices(reference.condition)))
+            self.ctes.append(_cte(name, self._devices(factored(reference.condition))))
             self.shared[reference.digest] = name
         return self._devices(condition)
 
@@ -89,6 +92,18 @@ class Lowering:
         """The devices of the universe that pass and have a place in the plan's ranking, if any."""
         if plan.keep is None:
             return self.devices(plan.condition)
+        passing = self._passing(plan)
+        return ranked(plan.keep, plan.condition, self.scope, self.shared, passing)
+
+    def numbered(self, plan: Plan) -> tuple[exp.Select, str, str]:
+        """The devices that the plan ranks, with place and count, and the names of the two."""
+        assert plan.keep is not None, "a plan with a ranking"
+        passing = self._passing(plan)
+        found = valued(plan.keep, plan.condition, self.scope, self.shared, passing)
+        return numbered(plan.keep, *found, self.scope.params)
+
+    def _passing(self, plan: Plan) -> Callable[[], exp.Query]:
+        """Gives the devices that consent and pass, and a name to them when it is first called."""
 
         def passing() -> exp.Query:
             if all(cte.alias != PASSING for cte in self.ctes):
@@ -97,7 +112,7 @@ class Lowering:
                 self.ctes.append(_cte(PASSING, guarded))
             return select([device()], exp.Table(this=exp.Identifier(this=PASSING, quoted=False)))
 
-        return ranked(plan.keep, plan.condition, self.scope, self.shared, passing)
+        return passing
 
     def _devices(self, condition: Condition) -> exp.Query:
         listing = self._listing(condition, 0)
@@ -327,6 +342,25 @@ def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
     found = lowering.devices(plan.plan.condition)
     guard = lowering.scope.withheld_guard()
     return _finished(select([call("count")], subquery(found), [guard]), lowering)
+
+
+def place_query(plan: ScopedPlan, now: int, key: bytes) -> SqlQuery:
+    """The place of one device in the plan's ranking at T = `now`, counted from 1, and of how many:
+    one row of two columns, none where the device does not pass or has no value.
+    """
+    lowering = lowering_of(plan, now)
+    found, place, count = lowering.numbered(plan.plan)
+    scope = lowering.scope
+    own = compare(call("lower", call("hex", device())), "=", scope.params.string(key.hex()))
+    asked = [column(place), column(count)]
+    return _finished(select(asked, subquery(found), [scope.consent_guard(), own]), lowering)
+
+
+def companions_query(plan: ScopedPlan, now: int, affine: Affine) -> SqlQuery:
+    """What goes with the product of an `affine to` of the plan at T = `now`: one column."""
+    lowering = lowering_of(plan, now)
+    scope = lowering.scope
+    return _finished(companions(affine, scope, scope.params.alias()), lowering)
 
 
 def _query(plan: ScopedPlan, now: int, what: exp.Expr, *, held_out: bool = False) -> SqlQuery:

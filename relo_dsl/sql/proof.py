@@ -2,9 +2,10 @@
 
 Every table that the text reads must be one we know, must stand in a SELECT of its own, and that
 SELECT must ask, at the top of its WHERE and in the words that stand here, for the client, for
-nothing after T or past its retention, and for the consent each record carried. The outermost SELECT
-must ask for the consent in force. No clause, function or alias stands anywhere that the compiler
-does not use: an alias could take a column's name, a function or `IN table` could read unseen.
+nothing after T, for no event past its retention, and for the consent each record carried. The
+outermost SELECT must ask for the consent in force. No clause, function or alias stands anywhere
+that the compiler does not use: an alias could take a column's name, a function or `IN table` could
+read unseen.
 Whatever fails here is a defect of the compiler, never of the definition.
 """
 
@@ -26,7 +27,7 @@ from relo_dsl.times import subtract_months
 #: The tables a segment may read, and the guards each must carry.
 GUARDS: dict[str, frozenset[str]] = {
     "events": frozenset({"client", "time", "flags", "retention"}),
-    "traits": frozenset({"client", "time", "flags", "retention"}),
+    "traits": frozenset({"client", "time", "flags"}),
     "consent": frozenset({"client", "time"}),
     "scores": frozenset({"client", "time", "flags"}),
     "lists": frozenset({"client"}),
@@ -143,6 +144,7 @@ class Facts:
 
 
 def travelling(instant: int) -> str:
+    """An instant (epoch milliseconds) as it travels beside a query: equal lengths, UTC."""
     params = Parameters()
     params.time(instant, "t")
     return str(params.values["t"])
@@ -228,6 +230,7 @@ def prove_table(table: exp.Table, facts: Facts, without: frozenset[str] = frozen
 
 
 def conjuncts(select: exp.Select) -> Iterator[exp.Expr]:
+    """The tests that every row of a SELECT passes."""
     where = select.args.get("where")
     pending = [where.this] if where is not None else []
     while pending:
@@ -289,6 +292,7 @@ def _starts_at(parts: list[exp.Expr], oldest: int, facts: Facts) -> bool:
 
 @lru_cache(maxsize=4096)
 def parsed(text: str) -> exp.Expr:
+    """SQL as a tree, to be compared and never changed: the same text gives the same tree."""
     return sqlglot.parse_one(text, dialect=DIALECT)
 
 
@@ -331,11 +335,10 @@ def all_consent(query: exp.Expr, kept: str) -> bool:
 
 def consent_tests(plan: ScopedPlan, suffix: str = "") -> tuple[str, str]:
     """The tests of a device that keep those who consent, and those who do not."""
-    if plan.plan.default_flags & plan.mask == plan.mask:
-        kept = f"device NOT IN (SELECT device FROM withheld{suffix})"
-        return kept, f"device IN (SELECT device FROM withheld{suffix})"
-    kept = f"device IN (SELECT device FROM consented{suffix})"
-    return kept, f"device NOT IN (SELECT device FROM consented{suffix})"
+    by_default = plan.plan.default_flags & plan.mask == plan.mask
+    named = f"(SELECT device FROM {'withheld' if by_default else 'consented'}{suffix})"
+    tests = f"device IN {named}", f"device NOT IN {named}"
+    return tests[::-1] if by_default else tests
 
 
 def _prove_consent(tree: exp.Select, plan: ScopedPlan) -> None:

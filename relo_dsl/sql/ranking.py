@@ -53,13 +53,24 @@ def ranked(
     `apart` are the references that have a name of their own; `passing` gives the named devices
     that consent and pass, and is called only where they are needed.
     """
+    return _placed(keep, *valued(keep, condition, scope, apart, passing), scope.params)
+
+
+def valued(
+    keep: Ranking,
+    condition: Condition,
+    scope: Scope,
+    apart: dict[str, str],
+    passing: Callable[[], exp.Query],
+) -> tuple[exp.Query, str]:
+    """The devices of `ranked` that have a value, each once, with it; and its name."""
     name = scope.params.alias()
     types = event_types(_asked(keep))
     assert types is not None, "a ranking is by a measure"
     if event_types(condition, apart) == types and not holds_without_events(condition):
         scan = Scan(scope, condition, types, keep.by)
-        return _placed(keep, scan.valued([scope.consent_guard()], name), name, scope.params)
-    return _placed(keep, _values(keep, types, scope, passing, name), name, scope.params)
+        return scan.valued([scope.consent_guard()], name), name
+    return _values(keep, types, scope, passing, name), name
 
 
 def _asked(keep: Ranking) -> Comparison:
@@ -109,24 +120,12 @@ def _places(quantity: Quantity) -> int:
 
 def _placed(keep: Ranking, values: exp.Query, name: str, params: Parameters) -> exp.Query:
     """The best of the devices; ties go to the smaller key."""
-    order = exp.Order(
-        expressions=[
-            exp.Ordered(this=column(name), desc=keep.which == "top"),
-            exp.Ordered(this=device(), desc=False),
-        ]
-    )
     if not keep.share:
         best = select([device()], subquery(values))
-        best.set("order", order)
+        best.set("order", _order(keep, name))
         best.set("limit", exp.Limit(expression=params.add(int(keep.amount), "UInt64")))
         return best
-    place, count = params.alias(), params.alias()
-    number_of = exp.Window(this=exp.RowNumber(), order=order, over="OVER")
-    all_of_them = exp.Window(this=exp.Count(this=exp.Star(), big_int=True), over="OVER")
-    counted = select(
-        [device(), exp.alias_(number_of, place), exp.alias_(all_of_them, count)],
-        subquery(values),
-    )
+    counted, place, count = numbered(keep, values, name, params)
     # place <= ceil(count * share / 100), in whole numbers and exact decimals
     before = exp.Sub(this=column(place), expression=number(1))
     left = exp.Mul(
@@ -136,6 +135,26 @@ def _placed(keep: Ranking, values: exp.Query, name: str, params: Parameters) -> 
         this=call("toDecimal256", column(count), number(9)), expression=params.number(keep.amount)
     )
     return select([device()], subquery(counted), [compare(left, "<", right)])
+
+
+def numbered(
+    keep: Ranking, values: exp.Query, name: str, params: Parameters
+) -> tuple[exp.Select, str, str]:
+    """The devices with their places, counted from 1, and of how many; and the names of the two."""
+    place, count = params.alias(), params.alias()
+    number_of = exp.Window(this=exp.RowNumber(), order=_order(keep, name), over="OVER")
+    all_of_them = exp.Window(this=exp.Count(this=exp.Star(), big_int=True), over="OVER")
+    columns = [device(), exp.alias_(number_of, place), exp.alias_(all_of_them, count)]
+    return select(columns, subquery(values)), place, count
+
+
+def _order(keep: Ranking, name: str) -> exp.Order:
+    return exp.Order(
+        expressions=[
+            exp.Ordered(this=column(name), desc=keep.which == "top"),
+            exp.Ordered(this=device(), desc=False),
+        ]
+    )
 
 
 def share_tests(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 
 from sqlglot import exp
 
+from relo_dsl.numbers import PLACES
 from relo_dsl.sql.build import (
     all_of,
     any_of,
@@ -38,6 +40,7 @@ from relo_dsl.terms import (
     Extreme,
     Measure,
     Not,
+    Op,
     Or,
     Predicate,
     Quantity,
@@ -50,6 +53,8 @@ from relo_dsl.terms import (
 
 _ARITHMETIC: dict[str, type[exp.Binary]] = {"+": exp.Add, "-": exp.Sub, "*": exp.Mul}
 _COUNTS = ("count", "distinct", "days", "weeks", "months")
+#: Below it a number and a billionth have a sum that Python's decimals hold exactly.
+_AMPLE = 10**15
 #: Added to days since 1970 it makes weeks begin on Mondays, and no day of the years kept negative.
 _DAYS_TO_MONDAY = 70_003
 
@@ -268,8 +273,19 @@ class Scan:
             assert isinstance(right, Constant)
             limit = self.scope.params.add(int(right.value), "UInt64")
             return compare(self._measure(left), op, limit)
+        if (limit_of_sum := _limit_of_sum(comparison)) is not None:
+            return self._average(*limit_of_sum)
         test = compare(self._quantity(left), op, self._quantity(right))
         return certain(test) if _may_miss(left) or _may_miss(right) else test
+
+    def _average(self, measure: Measure, op: Op, limit: Decimal) -> exp.Expr:
+        """`avg(x.p) OP limit` without a division: the sum beside so many times the limit."""
+        assert measure.property is not None, "an average is over a property"
+        own = self._own(self._rows_of(measure)[0])
+        value = EVENT_SOURCE.value(measure.property)
+        count = call("toDecimal256", _aggregate("count", value, own), number(0))
+        times = exp.Mul(this=count, expression=self.scope.params.number(limit))
+        return certain(compare(_aggregate("sum", value.copy(), own), op, times))
 
     def _quantity(self, quantity: Quantity) -> exp.Expr:
         match quantity:
@@ -278,24 +294,37 @@ class Scan:
             case Measure():
                 return self._measure(quantity)
             case Arithmetic(op, left, right):
+                if op == "/" and _counts(right) and _is_plain(left):
+                    return self._per_count(self._wide(left), self._quantity(right))
                 if op == "/":
-                    return self._divided(self._wide(left), self._wide(right))
+                    plain = _is_plain(left) and _is_plain(right)
+                    return self._divided(self._wide(left), self._wide(right), plain=plain)
                 return _ARITHMETIC[op](this=self._wide(left), expression=self._wide(right))
 
-    def _divided(self, left: exp.Expr, right: exp.Expr) -> exp.Expr:
+    def _per_count(self, left: exp.Expr, count: exp.Expr) -> exp.Expr:
+        """The quotient by a count, as `_divided` gives it: a whole number is divided by faster."""
+        none = compare(count, "=", number(0))
+        above_zero = call("greatest", count.copy(), number(1))
+        return call("if", none, exp.Null(), _cut(left, above_zero))
+
+    def _divided(self, left: exp.Expr, right: exp.Expr, *, plain: bool) -> exp.Expr:
         """The quotient cut after 9 places; NULL where the divisor is zero or NULL.
 
-        `divideDecimal` looks at rows whose result is NULL too, and must not find a zero there.
+        `plain` numbers have 9 places, and room to be divided as whole numbers: see `_cut`.
+        Division looks at rows whose result is NULL too, and must not find a zero there.
         """
         divisor = self.scope.params.alias()
+        if plain:
+            right = call("toInt256", exp.Mul(this=right, expression=number(10**PLACES)))
         named = exp.alias_(exp.Paren(this=right), divisor)
         known = call("ifNull", call("nullIf", column(divisor), number(0)), number(1))
-        return call(
-            "if",
-            compare(call("ifNull", exp.Paren(this=named), number(0)), "=", number(0)),
-            exp.Null(),
-            call("divideDecimal", left, known, number(9)),
-        )
+        if plain:
+            left = call("toInt256", exp.Mul(this=left, expression=number(10 ** (2 * PLACES))))
+            quotient = _of_billionths(call("intDiv", left, known))
+        else:
+            quotient = call("divideDecimal", left, known, number(PLACES))
+        is_zero = compare(call("ifNull", exp.Paren(this=named), number(0)), "=", number(0))
+        return call("if", is_zero, exp.Null(), quotient)
 
     def _wide(self, quantity: Quantity) -> exp.Expr:
         """An operand of arithmetic, with room for exact sums and products."""
@@ -349,9 +378,40 @@ def _cut(total: exp.Expr, divisor: exp.Expr) -> exp.Expr:
     billionths = exp.Mul(
         this=call("toDecimal256", total, number(9)), expression=number(1_000_000_000)
     )
-    quotient = call("intDiv", call("toInt256", billionths), divisor)
+    return _of_billionths(call("intDiv", call("toInt256", billionths), divisor))
+
+
+def _limit_of_sum(comparison: Comparison) -> tuple[Measure, Op, Decimal] | None:
+    """An average beside a number above zero, put so that nothing need be cut; or None.
+
+    The average is cut after 9 places: it is above 5 where the exact one is at least 5 and a
+    billionth.
+    """
+    match comparison:
+        case Comparison(Measure("avg") as measure, op, Constant(value)) if 0 < value < _AMPLE:
+            next_one = value + Decimal(10) ** -PLACES
+            match op:
+                case ">=" | "<":
+                    return measure, op, value
+                case ">":
+                    return measure, ">=", next_one
+                case "<=":
+                    return measure, "<", next_one
+    return None
+
+
+def _of_billionths(whole: exp.Expr) -> exp.Expr:
     unit = call("toDecimal256", exp.Literal.string("0.000000001"), number(9))
-    return exp.Mul(this=call("toDecimal256", quotient, number(0)), expression=unit)
+    return exp.Mul(this=call("toDecimal256", whole, number(0)), expression=unit)
+
+
+def _is_plain(quantity: Quantity) -> bool:
+    """Whether a number has 9 places and is no wider than what sums and differences make it."""
+    match quantity:
+        case Arithmetic(op, left, right):
+            return op in ("+", "-") and _is_plain(left) and _is_plain(right)
+        case _:
+            return True
 
 
 def _aggregate(name: str, value: exp.Expr, own: exp.Expr | None) -> exp.Expr:

@@ -192,7 +192,7 @@ class Scope:
             guards.append(self.flags_guard())
         once = once or bool(having)
         return self._kept(
-            "events", guards, where, after, having, devices=devices, once=once, by=by, also=also
+            guards, where, after, having, devices=devices, once=once, by=by, also=also
         )
 
     def traits(
@@ -203,18 +203,28 @@ class Scope:
         once: bool = True,
         also: Sequence[exp.Alias] = (),
     ) -> exp.Select:
-        """Devices with visible identifies that set one of these traits."""
-        guards = [self.client_guard(), self.among("name", names)]
-        guards += [self.time_guard(), self.flags_guard()]
-        return self._kept("traits", guards, [], None, having, once=once, also=also)
+        """Devices with visible identifies that set one of these traits, of any age."""
+        return self._known("traits", names, having, once=once, also=also)
 
     def scores(
         self, names: tuple[str, ...], having: list[exp.Expr], *, also: Sequence[exp.Alias] = ()
     ) -> exp.Select:
         """Devices with visible records of one of these scores, of any age."""
+        return self._known("scores", names, having, also=also)
+
+    def _known(
+        self,
+        table: str,
+        names: tuple[str, ...],
+        having: list[exp.Expr],
+        *,
+        once: bool = True,
+        also: Sequence[exp.Alias] = (),
+    ) -> exp.Select:
+        """Devices by what is no event, so that no retention ends it."""
         guards = [self.client_guard(), self.among("name", names)]
         guards += [self.time_guard(), self.flags_guard()]
-        return select([device(), *also], _table("scores"), guards, [device()], having)
+        return select([device(), *also], _table(table), guards, [device()] if once else [], having)
 
     def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
         """Rows whose column holds one of the values."""
@@ -225,7 +235,6 @@ class Scope:
 
     def _kept(
         self,
-        table: str,
         guards: list[exp.Expr],
         where: list[exp.Expr],
         after: int | None,
@@ -236,20 +245,20 @@ class Scope:
         by: Sequence[exp.Expr] = (),
         also: Sequence[exp.Alias] = (),
     ) -> exp.Select:
-        """The rows of a table that are still kept, by device."""
+        """The events that are still kept, by device."""
         group = [device(), *by] if once or by else []
         wanted = [device(), *also]
         kinds = self.retention_guards(after)
         if len(kinds) == 1:
             rows = [*guards, *kinds[0], *where, *devices]
-            return select(wanted, _table(table), rows, group, having)
+            return select(wanted, _table("events"), rows, group, having)
         asked = (*having, *by, *also)
         needed = {DEVICE}.union(*(_columns(test) for test in asked))
         needed -= {named.alias for test in asked for named in test.find_all(exp.Alias)}
         parts: list[exp.Query] = [
             select(
                 [column(name) for name in sorted(needed)],
-                _table(table),
+                _table("events"),
                 [guard.copy() for guard in (*guards, *kept, *where)],
             )
             for kept in kinds

@@ -16,6 +16,7 @@ from relo_dsl.source import SourceFile, Span
 from relo_dsl.syntax.expectations import advice, expected_words, replacement
 from relo_dsl.syntax.machine import Machine, peek, skip
 from relo_dsl.syntax.nodes import Name
+from relo_dsl.syntax.omissions import periods, record, way_out_of_bars
 from relo_dsl.syntax.pieces import SLIPS, Piece, piece_at
 from relo_dsl.syntax.tables import HEADERS, INSERTED, JOINING, STATEMENTS
 
@@ -113,10 +114,19 @@ class Recovery:
         kind = peek(self.tables.lexer(states[-1]), self.tables.signs, self.text, pos)
         return kind if kind and self.after(states, kind) is not None else None
 
-    def _feed(self, kind: str, text: str, start: int, end: int) -> bool:
+    def feed(self, kind: str, text: str, start: int, end: int) -> bool:
+        """Reads a token that stands, or is meant, at a place; False where it does not fit."""
         if self.after(self.machine.states, kind) is None:
             return False
         return self.machine.feed(kind, text, start, end)
+
+    def next_kind(self, piece: Piece) -> str | None:
+        """The kind of a piece as a token, if it fits now."""
+        return self._fits(self.machine.states, piece.start)
+
+    def silence(self, piece: Piece) -> None:
+        """Says nothing of a misfit at this piece: it comes of one that was told."""
+        self._resumed_at = piece.start
 
     # ---- slips whose meaning is clear ----------------------------------------------------------
 
@@ -126,6 +136,7 @@ class Recovery:
             self._swallowed_statement,
             self._missing_match,
             self._definition_name,
+            self._omission,
             self._strange,
             self._string,
             self._slip,
@@ -155,7 +166,7 @@ class Recovery:
         states = self.after(self.machine.states, "NO_MATCH")
         if states is None or self._fits(states, piece.start) is None:
             return None
-        self._feed("NO_MATCH", "", piece.start, piece.start)
+        self.feed("NO_MATCH", "", piece.start, piece.start)
         return piece.start
 
     def _definition_name(self, piece: Piece) -> int | None:
@@ -169,7 +180,7 @@ class Recovery:
                 f"expected a name after `{kind}`, found {piece.shown}",
                 help="names are small letters, digits and `_`, without quotes",
             )
-            self._feed("NAME", "", piece.start, piece.start)
+            self.feed("NAME", "", piece.start, piece.start)
             return piece.end if piece.kind in ("string", "number", "single") else piece.start
         word = values[-1] if len(values) > 1 and isinstance(values[-1], str) else ""
         if word not in (*HEADERS, "let", "match") or values[-2] not in ("audience", "segment"):
@@ -182,8 +193,13 @@ class Recovery:
             help=f"`{word}` is a word of the language",
         )
         self._pop_to(len(values) - 1)
-        self._feed("NAME", "", start, start + len(word))
+        self.feed("NAME", "", start, start + len(word))
         return piece.start
+
+    def _omission(self, piece: Piece) -> int | None:
+        """Words or parentheses that were left out."""
+        pos = periods(piece, self)
+        return record(piece, self) if pos is None else pos
 
     def _may_be_name(self) -> bool:
         return self.after(self.machine.states, "NAME") is not None
@@ -212,7 +228,7 @@ class Recovery:
                 help="a string stands in double quotes",
                 replacement=f'"{inner}"',
             )
-            self._feed("STRING", f'"{inner}"', piece.start, piece.end)
+            self.feed("STRING", f'"{inner}"', piece.start, piece.end)
             return piece.end
         if piece.kind not in ("open_string", "open_quoted"):
             return None
@@ -228,8 +244,8 @@ class Recovery:
         )
         inner = self.text[piece.start + 1 : end].replace("\\", "\\\\")
         kind = "STRING" if quote == '"' else "QUOTED"
-        if not self._feed(kind, f"{quote}{inner}{quote}", piece.start, end):
-            self._feed("ERROR", "", piece.start, end)
+        if not self.feed(kind, f"{quote}{inner}{quote}", piece.start, end):
+            self.feed("ERROR", "", piece.start, end)
         return end
 
     def _string_end(self, piece: Piece) -> int:
@@ -248,7 +264,7 @@ class Recovery:
         if piece.kind != "slip":
             return None
         kind, meant = SLIPS[piece.text]
-        fits = self._feed(kind, meant, piece.start, piece.end)
+        fits = self.feed(kind, meant, piece.start, piece.end)
         self.diagnostics.report(
             "syntax" if fits else "invalid-character",
             piece.span,
@@ -280,7 +296,7 @@ class Recovery:
             help="keywords are written in small letters" if close[0] == lower else None,
             replacement=close[0],
         )
-        self._feed(fitting[close[0]], close[0], piece.start, piece.end)
+        self.feed(fitting[close[0]], close[0], piece.start, piece.end)
         return piece.end
 
     # ---- messages ------------------------------------------------------------------------------
@@ -302,7 +318,7 @@ class Recovery:
             "syntax",
             piece.span,
             f"expected {expected_words(accepted, self.tables)}, found {piece.shown}",
-            help=advice(self.text, piece, accepted),
+            help=way_out_of_bars(piece, self) or advice(self.text, piece, accepted),
             replacement=replacement(piece, accepted),
         )
 

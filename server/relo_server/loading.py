@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from relo_dsl.catalog import Catalog, Retention
-from relo_dsl.engine import Engine, load_records
+from relo_dsl.engine import Engine, EngineError, load_records
+from relo_dsl.errors import UserError
 from relo_dsl.inputs import Progress, Row, read_rows
 from relo_dsl.mapping import Mapped, TableMapping, read_mapped
 from relo_dsl.records import Record, RecordError, parse_record
+from relo_dsl.settings import Settings
 from relo_dsl.times import subtract_months
+from relo_server.sets import Sets
+from relo_server.versions.publisher import Publisher
+from relo_server.versions.withdrawal import withdraw
 
 #: How many refusals a report shows; `refused_file` gets all of them.
 SHOWN = 10
@@ -50,8 +55,9 @@ class Loaded:
     """What became of the records of some files.
 
     `reasons` and `reason_rows` count refused records, and the rows they were made of, by mistake;
-    `expired` counts accepted events and traits that are older than the retention, which the store
-    drops (all but those for which flag 64 was granted); `repeated_rows` rows left out by a mapping.
+    `expired` counts accepted events that are older than the retention, which the store drops (all
+    but those for which flag 64 was granted); `repeated_rows` rows left out by a mapping.
+    `withdrawn` counts how often a device left a published set, because of consent records.
     """
 
     accepted: int = 0
@@ -59,6 +65,7 @@ class Loaded:
     refused: int = 0
     expired: int = 0
     repeated_rows: int = 0
+    withdrawn: int = 0
     seconds: float = 0.0
     kinds: Mapping[str, int] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -73,6 +80,7 @@ class Loaded:
             "refused": self.refused,
             "expired": self.expired,
             "repeated_rows": self.repeated_rows,
+            "withdrawn": self.withdrawn,
             "kinds": dict(self.kinds),
             "reasons": [
                 {"reason": reason, "records": count, "rows": self.reason_rows[reason]}
@@ -94,16 +102,19 @@ def load_files(
     refused_file: Path | None = None,
     progress: Progress | None = None,
     now: int | None = None,
+    consent_of: Callable[[int], object] = lambda _: None,
 ) -> Loaded:
     """Loads files into the engine, one after the other.
 
     `client` is that of records that name none; `now`, in epoch milliseconds, is what their age is
     told from (None: `expired` is not counted). `refused_file` gets every refused record as a JSON
-    line, with its reason and what stood in the file. Raises UserError for a file that cannot be
-    read; what was stored before that stays, and loading all again changes nothing about it.
+    line, with its reason and what stood in the file; `consent_of` the client of every consent
+    record, before it is stored. Raises UserError for a file that cannot be read; what was stored
+    before that stays, and loading all again changes nothing about it.
     """
     with _opened(refused_file) as output:
         source = _Source(paths, catalog, client, mapping, output, progress)
+        source.consent_of = consent_of
         if now is not None:
             source.oldest = subtract_months(now, (catalog.retention or Retention()).months)
         report = load_records(
@@ -113,6 +124,31 @@ def load_files(
     done.accepted, done.duplicate, done.kinds = report.accepted, report.duplicate, report.kinds
     done.seconds = report.seconds
     return done
+
+
+def withdraw_everywhere(
+    settings: Settings, engine: Engine, catalog: Catalog, clients: Collection[int], by: str
+) -> int:
+    """Takes out of the published sets of these clients whoever must not be in them by now.
+
+    Returns how often a device left a set. Raises UserError where that could not be done.
+    """
+    if settings.sets == "embedded" and not (settings.data / "sets").exists():
+        return 0  # nothing was ever published
+    left = 0
+    try:
+        with Sets.open(settings) as sets:
+            publisher = Publisher(engine, sets, catalog.default_flags, by)
+            for client in sorted(clients):
+                left += sum(version.left for version in withdraw(publisher, client))
+    except (UserError, EngineError) as error:
+        message = error.message if isinstance(error, UserError) else str(error)
+        raise UserError(
+            "the records are stored, and who withdrew by them may still be in published sets: "
+            f"{message}",
+            "load the same files again, or build: either takes them out",
+        ) from error
+    return left
 
 
 def _opened(path: Path | None) -> AbstractContextManager[TextIO | None]:
@@ -141,6 +177,7 @@ class _Source:
         self._paths = paths
         self._item: Row | Mapped | None = None
         self.oldest: int | None = None
+        self.consent_of: Callable[[int], object] = lambda _: None
         self.loaded = Loaded()
 
     def records(self) -> Iterator[Record]:
@@ -158,11 +195,12 @@ class _Source:
                     self._note(item, error)
                 else:
                     self.loaded.expired += self._is_expired(record)
+                    if record.kind == "consent":
+                        self.consent_of(record.client)
                     yield record
 
     def _is_expired(self, record: Record) -> bool:
-        kept = self.oldest is None or record.kind not in ("event", "identify")
-        return not kept and record.time < (self.oldest or 0)
+        return record.kind == "event" and self.oldest is not None and record.time < self.oldest
 
     def refuse_typed(self, _record: Record, error: RecordError) -> None:
         """Notes the record that was taken last: its values have other types than the catalog's."""

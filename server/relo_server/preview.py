@@ -13,7 +13,7 @@ from relo_dsl.plan import Plan
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from relo_dsl.times import format_instant
 from relo_dsl.workspace import Workspace
-from relo_server.publish import counted, universe
+from relo_server.refresh.counts import counted, universe
 
 
 @dataclass(frozen=True, slots=True)

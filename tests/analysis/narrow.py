@@ -35,6 +35,8 @@ _TRAITS = (
     'user.tags has "a"', "user.vip != false", "user.age > 1 for 1d", "user.age > 0 for 2d",
     "user.age > 1 for 2d",
 )  # fmt: skip
+#: With an `affinity` of products that purchases have.
+RULES = "kept 2 to 5 months"
 _NUMBERS = ("0", "1", "2", "3", "1.5", "-1")
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 
@@ -78,7 +80,7 @@ class Narrow:
         return f"{kind}(purchase{where}.revenue {self._pick(_WINDOWS)})"
 
     def _leaf(self) -> str:
-        kind = self.chance.randrange(10 if self.every else 8)
+        kind = self.chance.randrange(13 if self.every else 9)
         if kind < 3:
             return f"{self._pick(('', 'no '))}{self._events()} {self._pick(_WINDOWS)}"
         if kind < 5:
@@ -94,8 +96,37 @@ class Narrow:
         if kind == 7:
             return self._pick((f"in list {LISTS[0]}", f"count({self._events()}) in 1..2"))
         if kind == 8:
+            return self._divided()
+        if kind == 9:
             return self._extreme()
+        if kind == 10:
+            return self._periods()
+        if kind == 11:
+            return self._affine()
         return self._steps()
+
+    def _divided(self) -> str:
+        by = self._pick(("0", "0", "(1 - 1)", "2", f"{self._measure()}"))
+        text = f"{self._measure()} / {by}"
+        if self.chance.random() < 0.3:
+            text = f"{self._measure()} + {text}"
+        other = self._pick((*_NUMBERS, f"{self._measure()}"))
+        return f"{text} {self._pick(_OPERATORS)} {other}"
+
+    def _periods(self) -> str:
+        """Local days, weeks or months of windows so short that few of them are in it."""
+        kind = self._pick(("days", "days", "weeks", "months"))
+        events = self._pick(("any event", "any event", "purchase"))
+        window, most = self._pick(_WINDOWS[2:]), self._pick(("1", "2", "3", "4", "5", "7"))
+        return f"{kind}({events} {window}) {self._pick(_OPERATORS)} {most}"
+
+    def _affine(self) -> str:
+        """What goes with a product, or the purchases that it is about."""
+        product = self._pick(('"a"', '"MX"'))
+        if self.chance.random() < 0.5:
+            return f"affine to {product} at least {self._pick(('1', '1', '2'))}"
+        where = f"[code = {product}]" if self.chance.random() < 0.7 else "[code exists]"
+        return f"{self._pick(('', 'no '))}purchase{where} {self._pick(('', 'within 3d'))}"
 
     def _extreme(self) -> str:
         which = self._pick(("first", "last"))
@@ -124,7 +155,7 @@ def narrow_case(seed: int, *, every: bool) -> Case:
     """A case whose records gather where its definition looks."""
     chance = Random(seed)
     text = Narrow(chance, every=every).file()
-    bare = Case(text, "opt-out", (), 0, (), ())
+    bare = Case(text, RULES, (), 0, (), ())
     plan = bare.plan(0)
     instant = chance.choice(INSTANTS[:5])
     words = Vocabulary.of(plan)
@@ -135,4 +166,4 @@ def narrow_case(seed: int, *, every: bool) -> Case:
     lists = ((LISTS[0], frozenset(chance.sample(DEVICES[:12], 4))),)
     times = [record["ts"] for record in raw]
     instants = (instant, *(chance.choice(times) + chance.choice((0, 1, -1)) for _ in range(2)))
-    return Case(text, "opt-out", tuple(map(to_line, raw)), 0, lists, instants)
+    return Case(text, RULES, tuple(map(to_line, raw)), 0, lists, instants)

@@ -22,6 +22,19 @@ def codes(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "text",
     [
+        "count(purchase) / 0 > 1",
+        "count(purchase) + 1 / (2 - 2) < sum(purchase.revenue)",
+        "purchase and count(purchase) / (count(refund) / 0) = 1 within 7d",
+        "not count(purchase) / 0 > 1 and purchase",
+    ],
+)
+def test_a_written_zero_that_divides_is_a_warning(text: str) -> None:
+    assert codes(text) == ["division-by-zero"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "purchase within 1d and not within 2d",
         "purchase.revenue > 10 within 7d and no purchase within 30d",
         "count(purchase) >= 3 within 7d and no purchase within 30d",
@@ -62,6 +75,17 @@ def codes(text: str) -> list[str]:
         "last(purchase).revenue > 5 and last(purchase).revenue < 3",
         "product_view then purchase within 1h and no purchase",
         "count(pageview) >= 2 in 2 of last 3 periods of 3d and no pageview within 9d",
+        'audience a timezone "UTC" match days(purchase within 2d) > 3',
+        'audience a timezone "UTC" match days(purchase) > 1 today',
+        'audience a timezone "UTC" match days(purchase) > 30 in 2026-06',
+        'audience a timezone "UTC" match days(purchase) > 2 in 2 of last 3 periods of 1d',
+        'audience a timezone "UTC" match days(purchase within 1d) + days(refund within 1d) > 4',
+        'audience a timezone "UTC" match weeks(purchase within 7d) > 2',
+        'audience a timezone "UTC" match months(purchase within 30d) > 3',
+        'audience a timezone "America/Mexico_City" match days(purchase within 2d) > 4',
+        'affine to "A" and purchase[products.id has "A"]',
+        'affine to "A" and count(purchase[products.id has "A"]) >= 2 within 7d',
+        'affine to "A" and no purchase[products.id exists]',
     ],
 )
 def test_contradictions(text: str) -> None:
@@ -100,6 +124,18 @@ def test_contradictions(text: str) -> None:
         "count(purchase) < 2 and refund",
         "in list vip and not in list staff",
         "count(purchase) / count(refund) >= 0",
+        "count(purchase) / 1 > 0",
+        "count(purchase) / (2 - 1) > 0",
+        "count(purchase) / (count(refund) - count(refund)) > 1",
+        'audience a timezone "UTC" match days(purchase within 2d) > 2',
+        'audience a timezone "UTC" match days(purchase) > 30 within 30d',
+        'audience a timezone "UTC" match days(purchase) > 29 in 2026-06',
+        'audience a timezone "UTC" match weeks(purchase within 7d) > 1',
+        'audience a timezone "UTC" match months(purchase within 30d) > 2',
+        "months(purchase before 3d ago) > 50",
+        'audience a timezone "America/Mexico_City" match days(purchase within 2d) > 3',
+        'affine to "A" and purchase[products.id has "B"]',
+        'affine to "A" and affine to "B"',
     ],
 )
 def test_near_misses_are_silent(text: str) -> None:
@@ -153,6 +189,7 @@ def test_what_may_fail_is_not_said_to_hold_always(text: str) -> None:
         ("no purchase within 30d and no purchase within 7d", "no purchase within 7d"),
         ('user.status = "new" for 7d and user.status = "new"', 'user.status = "new"'),
         ("(product_view then purchase) within 3d and purchase within 7d", "purchase within 7d"),
+        ('not affine to "A" and purchase[products.id has "A"]', 'not affine to "A"'),
     ],
 )
 def test_needless_clauses(text: str, needless: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import compile as compiling
-from benchmarks import query, storage
+from benchmarks import publish, publish_reader, query, storage
 from benchmarks.__main__ import main, together
 from benchmarks.data import CATALOG, make_store
 from benchmarks.definitions import SHARED_COUNT, definitions
@@ -23,6 +23,7 @@ from relo_server.demo.data import data_folder
 from relo_server.demo.project import shipped_definitions
 from relo_server.demo.shift import Shift
 from relo_server.demo.store import all_records
+from relo_server.sets import Sets
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,27 @@ def test_all_of_them_together_keep_their_ratios_apart() -> None:
         "storage": {"ratios": {"demo": 9.0}},
     }
     assert together(found)["ratios"] == {"compile.sqlglot": 1.5, "storage.demo": 9.0}
+
+
+def test_publish_compares_and_watches(tmp_path: Path) -> None:
+    figures: dict[str, Any] = publish.run(tmp_path, members=[2_000, 70_000], rounds=2)
+    assert set(figures["ratios"]) == {"2_000", "70_000"}
+    for size in ("2_000", "70_000"):
+        found = figures[size]
+        # Every round has a version of its own, and so has every change in place.
+        assert found["reader"]["versions"] > found["rounds"]
+        assert (found["reader"]["false_no"], found["reader"]["mixed"]) == (0, 0)
+        assert found["changed"]["members"] == found["members"] // 100
+        assert 16 < found["bytes_per_member"] <= 60
+        assert all(value > 0 for value in found["slowest_ms"].values())
+
+
+def test_the_polling_reader_would_see_a_mixture_and_a_false_no(tmp_path: Path) -> None:
+    """It is told of markers that the published set does not keep apart, and lacks."""
+    keys = [i.to_bytes(16, "big") for i in range(4)]
+    with Sets.embedded(tmp_path) as sets:
+        sets.publish("vip", 3, [keys[1:3]], at=0)
+        markers = (keys[:1], keys[1:2], keys[2:3])
+        with publish_reader.polled(f"unix://{tmp_path}/sets.sock", 3, "vip", markers) as reader:
+            sets.publish("vip", 3, [keys[1:3]], at=0)
+    assert reader.seen["reads"] == reader.seen["false_no"] == reader.seen["mixed"] > 0

@@ -205,6 +205,13 @@ def test_a_name_that_is_defined_twice_is_neither(shop: Project) -> None:
     assert "duplicate-definition" in result.stderr
 
 
+def test_a_second_definition_of_a_name_has_its_other_mistakes_told(shop: Project) -> None:
+    shop.seg("a", GOOD + "audience good match purhcase\n")
+    found = shop.run("check", "segments/a.seg", "--json").stdout
+    codes = {item["code"] for item in json.loads(found)["diagnostics"]}
+    assert codes >= {"duplicate-definition", "unknown-event"}
+
+
 def test_what_is_not_there(shop: Project) -> None:
     for what, message in (("winback_custmers", "did you mean"), ("no.seg", "cannot read no.seg")):
         result = shop.run("compile", what)

@@ -114,9 +114,50 @@ class TestWhyFromTheStore:
     def test_a_ranking_asks_all_devices(self, store: Project) -> None:
         store.load(*(purchase(f"d{number}", number) for number in range(1, 6)))
         store.seg("some", "audience some match purchase keep top 2 by sum(purchase.revenue)\n")
-        found = {device: store.json("why", "some", device)["verdict"] for device in ("d5", "d1")}
-        assert found == {"d5": "member", "d1": "ranking"}
-        assert "no  ranked\n" in store.ok("why", "some", "d1").stdout
+        asked = ("why", "some", "d2", "--at", AT)
+        stored = store.json(*asked)
+        assert (stored["member"], stored["verdict"]) == (False, "ranking")
+        assert stored["ranking"] == {"value": "2", "place": 4, "of": 5, "kept": 2}
+        assert stored["next_flip_without"] == ["ranking"]
+        assert store.json("why", "some", "d5", "--at", AT)["member"]
+        assert store.json(*asked, "-e", "events.jsonl")["ranking"] == stored["ranking"]
+        printed = store.ok(*asked).stdout
+        assert "no  ranked: place 4 of 5; the first 2 are kept\n" in printed
+        assert "\n      the sum of `revenue` over `purchase`: 2\n" in printed
+        assert "; its place in the ranking apart, which depends on others\n" in printed
+
+    def test_what_goes_with_a_product_asks_all_devices(self, store: Project) -> None:
+        with (store.folder / "segments/catalog.yaml").open("a") as catalog:
+            catalog.write("affinity: {event: basket, product: sku}\n")
+        text = (store.folder / "segments/catalog.yaml").read_text()
+        text = text.replace("events:\n", "events:\n  basket: {properties: {sku: string}}\n", 1)
+        store.write("segments/catalog.yaml", text)
+        bought = {"x": "ab", "y": "ab", "z": "c", "ana": "bd", "beto": "c"}
+        lines: list[dict[str, object]] = [
+            {"t": "basket", "did": device, "props": {"sku": sku}}
+            for device, skus in bought.items()
+            for sku in skus
+        ]
+        store.load(*lines)
+        store.seg("near", 'audience near match affine to "a"\n')
+        for device, verdict in {"ana": "member", "beto": "condition", "x": "condition"}.items():
+            stored = store.json("why", "near", device, "--at", AT)
+            read = store.json("why", "near", device, "--at", AT, "-e", "events.jsonl")
+            assert stored["verdict"] == read["verdict"] == verdict
+            assert stored["clauses"][0]["values"] == read["clauses"][0]["values"]
+            assert (stored["next_flip_without"], read["next_flip_without"]) == (["affinity"], [])
+
+    def test_samples_and_holdouts(self, store: Project) -> None:
+        store.load(*(purchase(f"d{number}", number) for number in range(1, 9)))
+        store.seg("some", "audience some match purchase sample 50% holdout 60%\n")
+        for number in range(1, 9):
+            answer = store.json("why", "some", f"d{number}")
+            share, drawn = answer["share"], float(answer["share"]["drawn"])
+            assert share["sample"] == (drawn < 0.5)
+            assert share["holdout"] == (0.4 <= drawn < 0.5)
+            printed = store.ok("why", "some", f"d{number}").stdout
+            word = "in the sample" if share["sample"] else "not in the sample"
+            assert f" {word}: it drew {share['drawn']}\n" in printed
 
     def test_nothing_is_stored(self, store: Project) -> None:
         result = store.run("why", "winback_customers", "nobody")

@@ -32,8 +32,9 @@ def use(monkeypatch: pytest.MonkeyPatch, command: click.Command) -> None:
 def test_help_lists_every_command_in_sections() -> None:
     result = CliRunner().invoke(relo, ["--help"])
     assert result.exit_code == 0
+    width = max(map(len, COMMANDS))
     for name, entry in COMMANDS.items():
-        assert f"  {name.ljust(7)}  {entry.help}" in result.output
+        assert f"  {name.ljust(width)}  {entry.help}" in result.output
         assert f"\n{entry.section}:\n" in result.output
     assert "Example:\n" in result.output
     assert max(map(len, result.output.splitlines())) <= 80

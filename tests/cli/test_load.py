@@ -81,7 +81,9 @@ def test_records_without_a_client_need_one(store: Project) -> None:
 
 
 def test_what_the_store_will_drop_is_said(store: Project) -> None:
-    store.write("old.jsonl", json.dumps(purchase("ana", ts="1920-01-01")))
+    told = {"t": "identify", "ts": "1920-01-01", "did": "ana", "traits": {"plan": "free"}}
+    lines = (purchase("ana", ts="1920-01-01"), told)  # a trait does not grow old
+    store.write("old.jsonl", "\n".join(map(json.dumps, lines)))
     result = store.ok("load", "old.jsonl")
     assert "expired               1   older than the retention" in result.stdout
 

@@ -60,19 +60,15 @@ class Tally:
 @contextmanager
 def everything_kept(engine: Engine) -> Iterator[None]:
     """Retention is compared at instants long past: the clock of this machine has no say in it."""
-    rules = {}
-    for table in ("events", "traits"):
-        [(made,)] = engine.rows(f"SHOW CREATE TABLE {table}")
-        rules[table] = str(made).split("\nTTL ")[1].split("\nSETTINGS ")[0]
-        engine.command(f"ALTER TABLE {table} REMOVE TTL")
+    [(made,)] = engine.rows("SHOW CREATE TABLE events")
+    rule = str(made).split("\nTTL ")[1].split("\nSETTINGS ")[0]
+    engine.command("ALTER TABLE events REMOVE TTL")
     try:
         yield
     finally:
-        for table, rule in rules.items():
-            engine.command(
-                f"ALTER TABLE {table} MODIFY TTL {rule}",
-                settings={"materialize_ttl_after_modify": 0},
-            )
+        engine.command(
+            f"ALTER TABLE events MODIFY TTL {rule}", settings={"materialize_ttl_after_modify": 0}
+        )
 
 
 def compare(
@@ -90,7 +86,7 @@ def compare(
     for number, (client, case) in enumerate(placed):
         tally.cases += 1
         usual = tuple(QUERIES) if number % 4 == 0 else ("members",)
-        yield from _compare(engine, client, case, tally, asked or usual)
+        yield from compare_case(engine, client, case, tally, asked or usual)
 
 
 def load(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
@@ -132,7 +128,7 @@ def _load_lists(engine: Engine, placed: Sequence[tuple[int, Case]]) -> None:
     engine.insert_arrow("lists", pa.table(columns), one_part=True)
 
 
-def _compare(
+def compare_case(
     engine: Engine, client: int, case: Case, tally: Tally, asked: Sequence[str]
 ) -> Iterator[Mismatch]:
     started = time.perf_counter()

@@ -55,6 +55,31 @@ _CONDITIONS = (
     "0 - count(purchase) / 9 = -0.666666666",
     "count(purchase) > 999999999999999",
     "count(purchase) in -1..0.5",
+    # 10 / 3 is cut: above what is one billionth less, and no more
+    *(
+        f"{no}avg(view.revenue) {op} 3.33333333{last}"
+        for no in ("", "not ")
+        for op in (">", ">=", "<", "<=", "=", "!=")
+        for last in (2, 3, 4)
+    ),
+    "avg(view.revenue) > 0.000000001 or avg(view.revenue) < -3.333333332",
+    "sum(view.revenue) / count(view) = -3.333333333",
+    "(sum(view.revenue) - 20) / distinct(view.revenue) <= -3.333333333",
+    "sum(view.revenue) / max(view.revenue) = 3.333333333",
+    "-10 / sum(view.revenue) = -1 and 3 / min(view.revenue) > 0.75",
+    # a largest value above a number is an event above it
+    *(
+        f"{no}{kind}(view.revenue) {op} 4"
+        for no in ("", "not ")
+        for kind in ("min", "max")
+        for op in (">", ">=", "<", "<=")
+    ),
+    "max(view[revenue < 4].revenue within 1d) > 2 or min(view[code = 7].revenue) < 3",
+    # one element that has a value, and the rest in another
+    'any event[any products[id = "x" and price = 2]]',
+    'any event[any products[id = "x" and not gift = true]]',
+    'any event[any products[id = "" or price = 0]]',
+    'not any event[any products[id = "x" and price is missing]]',
     # windows beyond what the engine's times hold
     "purchase within 36525d",
     "no purchase before 36525d ago",
@@ -86,6 +111,12 @@ def _lines() -> tuple[str, ...]:
         {"t": "view", "did": "f", "props": {"code": 5}, "eid": "f"},
         {"t": "identify", "did": "g", "traits": {"born": 5, "seen": 5}, "eid": "g"},
     ]
+    raw += [
+        {"t": "view", "did": did, "props": {"revenue": sign * value}, "eid": f"{did}{n}"}
+        for did, sign in (("i", 1), ("j", -1))
+        for n, value in enumerate((3, 3, 4))
+    ]
+    raw += [{"t": "view", "did": "k", "props": {"code": 7}, "eid": "k"}]
     for line in raw:
         line |= {"ts": _NOW - 1, "cid": 0}
     numbers = f'{{"revenue":{_BIG},"total":0.000000001,"amounts":[7,1.000000001]}}'

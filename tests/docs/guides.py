@@ -4,7 +4,8 @@ A program of its own, because the embedded engine opens one folder at a time and
 has opened another. Blocks run in their order:
 
 - a block with a title is a file with that name;
-- a ``console`` block holds commands behind `$ ` and, under each, what it prints.
+- a ``console`` block holds commands behind `$ ` and, under each, what it prints; `< FILE` at the
+  end of one is its standard input.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from relo_dsl.cli.main import relo
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 #: Guides with tests of their own.
-ELSEWHERE = ("eval", "demo", "redis", "embedded")
+ELSEWHERE = ("eval", "demo", "redis", "embedded", "migrate", "scale")
 #: So that the keys in the guides are what everybody gets who runs them.
 KEY = "00112233445566778899aabbccddeeff" * 2
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)
@@ -78,7 +79,9 @@ def _printed(command: str, status: int) -> tuple[str, int]:
     if words[0] == "cat":
         return Path(words[1]).read_text(encoding="utf-8"), 0
     assert words[0] == "relo", command
-    result = CliRunner().invoke(relo, words[1:])
+    *words, given = words if words[-2:-1] == ["<"] else [*words, "<", ""]
+    typed = Path(given).read_text(encoding="utf-8") if given else None
+    result = CliRunner().invoke(relo, words[1:-1], input=typed)
     return result.stdout + result.stderr, result.exit_code
 
 

@@ -22,6 +22,7 @@ from tests.conftest import REPOSITORY
 from tests.docs.examples import DOCS, Block, blocks
 
 REDIS = blocks((DOCS / "guides" / "redis.md").read_text(encoding="utf-8"))
+SCALE = blocks((DOCS / "guides" / "scale.md").read_text(encoding="utf-8"))
 EMBEDDED = blocks((DOCS / "guides" / "embedded.md").read_text(encoding="utf-8"))
 KEY = "00112233445566778899aabbccddeeff" * 2
 CLIENT = 3
@@ -83,8 +84,8 @@ def test_the_python_of_the_guide_runs(published: Path) -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_the_settings_of_both_guides_are_settings(tmp_path: Path) -> None:
-    for block in (b for b in (*REDIS, *EMBEDDED) if b.language == "toml"):
+def test_the_settings_of_the_guides_are_settings(tmp_path: Path) -> None:
+    for block in (b for b in (*REDIS, *EMBEDDED, *SCALE) if b.language == "toml"):
         (tmp_path / "relo.toml").write_text(block.text, encoding="utf-8")
         assert Settings.load(tmp_path).sets.startswith("redis://")
 

@@ -237,10 +237,18 @@ def test_only_an_explicit_grant_lengthens_retention(engine: Engine, new_client: 
 def test_a_short_retention_is_dropped_from_disk(engine: Engine, new_client: int) -> None:
     rules = {new_client: ClientRules(retain_months=1, extended_months=900)}
     old = T - 400 * 86_400_000
-    raw = [event(old, "1"), consent(old + 1, "c", 64), event(old + 1, "2")]
+    raw = [
+        event(old, "1"),
+        consent(old + 1, "c", 64),
+        event(old + 1, "2"),
+        {"t": "identify", "ts": old, "did": "d", "eid": "3", "traits": {"plan": "x"}},
+    ]
     load(engine, new_client, raw, rules=rules)
-    engine.command("OPTIMIZE TABLE events FINAL")
+    for table in ("events", "traits"):
+        engine.command(f"OPTIMIZE TABLE {table} FINAL")
     assert column(engine, new_client, "toUInt64(tie)") == [tie_of("2")]
+    kept = column(engine, new_client, "toUInt64(tie)", "traits")
+    assert set(kept) == {tie_of("3")}  # an identify is no event
 
 
 class Model:
@@ -301,7 +309,7 @@ def test_random_histories_in_random_pieces(engine: Engine, new_client: int, seed
     assert accepted == len(model.ids)
     stored: dict[int, Any] = {}
     for table in ("events", "traits", "scores"):
-        retained = "retain_months" if table != "scores" else "0"
+        retained = "retain_months" if table == "events" else "0"
         for tie, flags, months in column(
             engine, new_client, f"toUInt64(tie), flags, {retained}", table
         ):
@@ -309,7 +317,7 @@ def test_random_histories_in_random_pieces(engine: Engine, new_client: int, seed
     expected = {}
     for eid, record in model.events.items():
         flags, months = model.stamp(record)
-        expected[tie_of(eid)] = (flags, 0 if record.kind == "score" else months)
+        expected[tie_of(eid)] = (flags, months if record.kind == "event" else 0)
     assert stored == expected
 
 

@@ -48,6 +48,22 @@ def test_every_table_is_on_the_disk_when_an_insert_returns(engine: Engine) -> No
         assert "fsync_part_directory = 1" in query, name
 
 
+def test_a_store_that_dropped_old_traits_keeps_them_from_then_on(engine: Engine) -> None:
+    made = next(part for part in statements(migrations()[1][1]) if "EXISTS traits" in part)
+    engine.command(made.replace("EXISTS traits", "EXISTS older"))
+    engine.command("INSERT INTO older (name, time, retain_months) VALUES ('', now() - 9e6, 600)")
+    for _ in range(2):
+        for statement in statements(migrations()[2][1]):
+            engine.command(statement.replace("TABLE traits", "TABLE older"))
+    engine.command("INSERT INTO older (name, time) VALUES ('', '1920-01-01')")
+    engine.command("OPTIMIZE TABLE older FINAL")
+    assert engine.rows("SELECT count() FROM older") == [(2,)]
+    shapes = [str(engine.rows(f"SHOW CREATE TABLE {name}")[0][0]) for name in ("traits", "older")]
+    assert "TTL" not in shapes[0]
+    assert shapes[0].replace(".traits", ".older") == shapes[1]
+    engine.command("DROP TABLE older")
+
+
 def test_a_newer_store_is_left_alone(engine: Engine) -> None:
     engine.command("INSERT INTO schema_migrations VALUES (9999, 'future', now64(3))")
     try:

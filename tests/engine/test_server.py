@@ -10,6 +10,7 @@ import pytest
 
 from relo_dsl.engine import Engine, EngineError, device_key
 from relo_dsl.errors import UserError
+from relo_dsl.settings import Limits
 from relo_dsl.sql.query import SqlQuery
 from tests.engine.http_server import Server, serve
 from tests.engine.test_load import KEY, T, column, event, load
@@ -59,6 +60,19 @@ def test_it_loads_and_streams(remote: Engine, new_client: int) -> None:
     query = SqlQuery("SELECT device FROM events WHERE client_id = {c:UInt32}", {"c": new_client})
     found = [key for chunk in remote.members(query) for key in chunk]
     assert sorted(found) == sorted(device_key(KEY, new_client, f"d{i}") for i in range(50))
+
+
+def test_blocks_come_as_arrow_and_a_limit_is_an_error(remote: Engine, engine: Engine) -> None:
+    """Not half an answer that looks like a whole one: a server first finishes, then answers."""
+    query = SqlQuery("SELECT toFixedString('k', 16) AS device FROM numbers(200000)")
+    for opened in (remote, engine):
+        blocks = opened.blocks(query)
+        assert sum(block.num_rows for block in blocks) == 200_000
+        with pytest.raises(UserError, match="the query reached a limit"):
+            list(opened.blocks(query, limits=Limits(max_rows_to_read=1_000)))
+    blocks = engine.blocks(query)
+    assert len(list(blocks)) > 1
+    assert blocks.rows_read >= 200_000
 
 
 def test_it_only_reads_too(remote: Engine, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +13,12 @@ from relo_dsl.catalog import Catalog, PropertyType
 from relo_dsl.consent import scope
 from relo_dsl.engine import Engine, device_key
 from relo_dsl.engine.device import lists_with, stored_device
+from relo_dsl.engine.others import companions, place
 from relo_dsl.explain import narrator
 from relo_dsl.explain.evidence import evidence, shown
-from relo_dsl.explain.why import Answer, why
+from relo_dsl.explain.why import Answer, Others, Share, Standing, why
+from relo_dsl.flip import next_flip
+from relo_dsl.flip.moments import affinities
 from relo_dsl.interpret import Context, Event, History, members, read, view
 from relo_dsl.plan import Plan
 from relo_dsl.records import Record
@@ -21,6 +26,7 @@ from relo_dsl.source import SourceFile
 from relo_dsl.terms import Affine, Property, Selection
 from relo_dsl.workspace import Workspace
 from tests.differential import runner
+from tests.differential.cases import Case
 from tests.differential.collect import collect
 from tests.differential.world import CATALOG
 from tests.oracle.build import CLIENT, DAY, HOUR, NOW, consent, event, identify
@@ -88,21 +94,36 @@ class TestAfterTheCondition:
     def test_places_in_a_ranking(self) -> None:
         after = "keep top 2 by sum(purchase.revenue)"
         first, third = self.of("d5", after), self.of("d3", after)
-        assert (first.verdict, first.rank, first.value) == ("member", (1, 5), "5")
-        assert (third.verdict, third.rank, third.value) == ("ranking", (3, 5), "3")
+        by = "the sum of `revenue` over `purchase`"
+        assert (first.verdict, first.ranking) == ("member", Standing(by, "5", 1, 5, 2))
+        assert (third.verdict, third.ranking) == ("ranking", Standing(by, "3", 3, 5, 2))
         assert third.holds_now
-        assert self.of("none", after).value is None
-        last = self.of("d5", "keep bottom 20% by sum(purchase.revenue)")
-        assert (last.verdict, last.rank) == ("ranking", (5, 5))
+        assert third.taken == ("ranking",)
+        assert third.to_json()["ranking"] == {"value": "3", "place": 3, "of": 5, "kept": 2}
+        assert self.of("none", after).ranking is None
+        last = self.of("d5", "keep bottom 30% by sum(purchase.revenue)")
+        assert (last.verdict, last.ranking) == ("ranking", Standing(by, "5", 5, 5, 2))
 
     def test_a_missing_value_has_no_place(self) -> None:
         answer = ask("view keep top 2 by max(purchase.revenue)", [event("view")])
-        assert (answer.verdict, answer.rank, answer.value) == ("ranking", None, "missing")
+        assert answer.verdict == "ranking"
+        assert answer.ranking == Standing("the largest `revenue` of `purchase`", None)
 
     def test_samples_and_holdouts(self) -> None:
         for after, left_out in (("sample 40%", "sample"), ("holdout 60%", "holdout")):
             found = {self.of(f"d{number}", after).verdict for number in range(1, 6)}
             assert found == {"member", left_out}
+
+    def test_what_was_drawn(self) -> None:
+        plain = [self.of(f"d{number}", "sample 40% holdout 70%").share for number in range(1, 6)]
+        both = [share for share in plain if share is not None]
+        assert len(both) == 5
+        for share in both:
+            assert share.sample == (share.drawn < Decimal("0.4"))
+            assert share.holdout == (Decimal("0.3") <= share.drawn < Decimal("0.4"))
+        [one] = {self.of("d1", f"sample {percent}%").share for percent in ("40", "40.0")}
+        assert one == Share(both[0].drawn, both[0].sample, None)
+        assert self.of("d1", "").share is None
 
 
 class TestClauses:
@@ -276,6 +297,59 @@ def test_a_device_comes_back_out_of_the_store_as_it_went_in(engine: Engine) -> N
                 assert lists_with(engine, client, key) == on
     assert checked > 50
     assert stored_device(engine, CATALOG, 1, bytes(16), "nobody") is None
+
+
+def test_the_store_says_of_all_devices_what_the_evaluator_says(engine: Engine) -> None:
+    cases, _ = collect(150, 5)
+    asked = [case for case in cases if _asks_others(case.plan(CLIENT))]
+    placed = [(7_100_000 + 2 * number, case) for number, case in enumerate(asked)]
+    seen: Counter[str] = Counter()
+    with runner.everything_kept(engine):
+        runner.load(engine, placed)
+        for client, case in placed:
+            for alone, among in _answers(engine, client, case):
+                assert (alone.verdict, alone.ranking) == (among.verdict, among.ranking)
+                assert (alone.share, alone.clauses) == (among.share, among.clauses)
+                if alone.ranking is not None:
+                    seen[f"ranked {alone.ranking.place is not None}"] += 1
+                seen.update(alone.taken)
+    assert min(seen["ranked True"], seen["ranked False"], seen["affinity"]) > 5, seen
+
+
+def _asks_others(plan: Plan) -> bool:
+    return plan.keep is not None or bool(affinities(plan.condition))
+
+
+def _answers(engine: Engine, client: int, case: Case) -> Iterator[tuple[Answer, Answer]]:
+    """Of some devices the answer with the store's help, and that out of the whole history."""
+    workspace = case.workspace(client)
+    bound, scoped = workspace.bound("main"), scope(workspace.plan("main"))
+    history = History.of(
+        case.records(client), client=client, default_flags=scoped.plan.default_flags
+    )
+    says, key_of = narrator(workspace.catalog, "UTC"), runner.key_of(client)
+    for at in case.instants[:2]:
+        go_with = companions(engine, scoped, at)
+        for name, device in history.devices.items():
+            key = device_key(runner.KEY, client, name)
+            others = Others(go_with, place(engine, scoped, at, key))
+            one = History(client, {name: device})
+            lists = case.listed
+            yield (
+                why(bound, scoped, one, name, at, lists, says, key=key_of, others=others),
+                why(bound, scoped, history, name, at, lists, says, key=key_of),
+            )
+
+
+def test_what_goes_with_a_product_is_taken_as_it_is() -> None:
+    product = Property("line", PropertyType.STRING)
+    node = Affine(Selection(("purchase",)), product, "b", 2)
+    scoped = scope(Plan(CLIENT, node, 1, 255, 24, 24))
+    history = History.of([event(ago=DAY, line="a")], client=CLIENT)
+    found = next_flip(scoped, history, "ana", NOW, {}, lambda _: frozenset({"a"}))
+    assert found is not None
+    assert found > NOW + 700 * DAY  # its own purchase is past its retention
+    assert next_flip(scoped, history, "ana", NOW, {}, lambda _: frozenset()) is None
 
 
 def _as_read(found: Event) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ from relo_dsl.records import MAX_TIME, Record
 from relo_dsl.terms import (
     Absence,
     Ago,
+    Always,
     AnniversaryIn,
     At,
     Comparison,
@@ -190,6 +191,11 @@ class TestVisibility:
         bought = parse_instant("2026-02-28T12:00:00Z")
         [*moments] = flips(did(), [event(ago=NOW - bought)], bought, months=1)
         assert [moment + NOW for moment in moments] == [parse_instant("2026-03-28T12:00:00.001Z")]
+
+    def test_traits_do_not_grow_old(self) -> None:
+        records = [identify(plan="free"), event(ago=DAY)]
+        assert flips(Always(True), records, months=1, extended=2) == []
+        assert flips(Always(True), records[1:], months=1) == flips(did(), records, months=1) != []
 
     def test_what_was_granted_to_be_kept_longer(self) -> None:
         records = [consent(255, ago=2 * DAY), event(ago=DAY)]

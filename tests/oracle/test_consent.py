@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relo_dsl.records import Record
-from relo_dsl.terms import Always, Compare, Did, Not, Reference, Selection, Trait
+from relo_dsl.terms import Always, Compare, Did, Exists, Not, Reference, Selection, Trait
 from relo_dsl.times import parse_instant, subtract_months
-from tests.oracle.build import DAY, NOW, consent, did, event, found, identify, text
+from tests.oracle.build import DAY, NOW, consent, did, event, found, identify, number, text
 
 ANYONE = Always(True)
 
@@ -98,12 +98,16 @@ def test_no_retention_sees_everything() -> None:
 
 
 @pytest.mark.parametrize(("ago", "member"), [(EDGE - 1, True), (EDGE, True), (EDGE + 1, False)])
-def test_events_and_identifies_older_than_their_retention_are_invisible(
-    ago: int, member: bool
-) -> None:
+def test_events_older_than_their_retention_are_invisible(ago: int, member: bool) -> None:
     expected = {"ana"} if member else set()
     assert found(did(), [event(ago=ago)], months=24) == expected
-    assert found(ANYONE, [identify(ago=ago, a=1)], months=24, extended=60) == expected
+    assert found(ANYONE, [event(ago=ago)], months=24, extended=60) == expected
+
+
+def test_what_is_no_event_does_not_grow_old() -> None:
+    old = identify(ago=90 * 365 * DAY, a=1)
+    assert found(ANYONE, [old], months=1, extended=2) == {"ana"}
+    assert found(Trait(Exists(number("a"))), [old], months=1, extended=2) == {"ana"}
 
 
 def test_the_default_flags_do_not_lengthen_retention() -> None:

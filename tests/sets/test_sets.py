@@ -18,32 +18,10 @@ import pytest
 import redis
 
 from relo_dsl.errors import UserError
-from relo_dsl.setkeys import SetKeys, publish_commands
+from relo_dsl.setkeys import SetKeys
 from relo_dsl.settings import Settings
 from relo_server.sets import Sets, SetsError
-from relo_server.sets.commands import ALLOWED
-
-AT = 1_790_000_000_000
-KEYS = [i.to_bytes(16, "big") for i in range(1, 5_001)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("relo")
-
-
-@pytest.fixture(scope="module")
-def sets(folder: Path) -> Iterator[Sets]:
-    with Sets.embedded(folder) as opened:
-        yield opened
-
-
-@pytest.fixture
-def bare(sets: Sets, folder: Path) -> Iterator[redis.Redis]:
-    """What somebody has who knows nothing of this package."""
-    client = redis.Redis(unix_socket_path=str(folder / "sets.sock"))
-    yield client
-    client.close()
+from tests.sets.helpers import AT, KEYS
 
 
 def test_a_set_is_published_and_replaced(sets: Sets, new_client: int) -> None:
@@ -174,49 +152,6 @@ def test_readers_never_see_half_a_set(sets: Sets, new_client: int, folder: Path)
 def test_names_that_would_be_other_keys(sets: Sets, new_client: int, name: str) -> None:
     with pytest.raises(UserError):
         sets.publish(name, new_client, [KEYS[:1]], at=AT)
-
-
-def test_only_common_commands_are_sent(folder: Path, sets: Sets, new_client: int) -> None:
-    """Redis 7, Valkey 8 and Dragonfly all have them: see commands.py."""
-    seen: set[str] = set()
-    ready = threading.Event()
-    monitor: Any = redis.Redis(unix_socket_path=str(folder / "sets.sock"))
-
-    def watch() -> None:
-        with monitor.monitor() as stream:
-            ready.set()
-            for command in stream.listen():
-                seen.add(command["command"].split()[0].upper())
-                if "the-end" in command["command"]:
-                    return
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    ready.wait(10)
-    with Sets.server(f"unix://{folder}/sets.sock") as other:
-        for _ in range(2):
-            other.publish("vip", new_client, [KEYS], at=AT)
-        other.publish("empty", new_client, [], at=AT)
-        other.contains(new_client, "vip", KEYS)
-        other.info(new_client, "vip")
-        other.published(new_client)
-        assert len(list(other.members(new_client, "vip"))) == len(KEYS)
-        with pytest.raises(ZeroDivisionError):
-            other.publish("vip", new_client, (KEYS[: 1 // zero] for zero in [0]), at=AT)
-        other.contains(new_client, "the-end", KEYS[:1])
-    thread.join(10)
-    monitor.close()
-    assert seen <= ALLOWED, seen - ALLOWED
-    assert seen >= {"SADD", "WATCH", "MULTI", "EXEC", "SMISMEMBER", "SSCAN", "SCAN", "UNLINK"}
-
-
-def test_the_commands_as_text_are_those_that_are_sent() -> None:
-    lines = publish_commands(3, "winback")
-    assert {line.split()[0] for line in lines} <= ALLOWED
-    assert lines[0].startswith("SADD audience:{3}:winback:VERSION MEMBER")
-    assert "SET audience:{3}:winback audience:{3}:winback:VERSION" in lines
-    assert "EXPIRE audience:{3}:winback:OLD 60" in lines
-    assert lines[-1] == "EXEC"
 
 
 def test_sets_survive_a_restart_and_a_long_path(tmp_path: Path) -> None:

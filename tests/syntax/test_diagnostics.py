@@ -63,6 +63,14 @@ CONDITIONS = {
     "too-many-places": "purchase.revenue > 0.1234567891",
     "number-and-letters": "purchase.revenue > 15k",
     "periods": "count(a) >= 1 in 5 of last 3 periods of 1d",
+    "no-periods": "count(a) >= 2 in 2 of last 3 of 3d",
+    "no-periods-of": "count(a) >= 2 in 2 of last 3 7d",
+    "no-periods-but-days": "count(a) >= 2 in 2 of last 3 days",
+    "no-periods-at-all": "count(a) >= 2 in 2 of last 3",
+    "bar-outside": "purchase | refund | `Order Completed` within 3d",
+    "bar-in-a-measure": "count(purchase | refund) > 2",
+    "bar-behind-a-test": "purchase[revenue > 3] | refund",
+    "window-between-bars": "(purchase | refund within 3d)",
     "half-a-period": "count(a) >= 1 in 1.5 of last 3 periods of 1d",
     "calendar-years": "purchase within 2 calendar years",
     "miles": "purchase[location within 5mi of (1, 2)]",
@@ -106,6 +114,12 @@ FILES = {
     "test-without-time": 'audience one\nmatch purchase\ntest "x"\n  expect ana\n',
     "record-without-time": (
         'audience one\nmatch a\ntest "x" at 2026-01-01\n  given ana: a()\n  expect ana\n'
+    ),
+    "record-without-parentheses": (
+        'audience one\nmatch a\ntest "x" at 2026-01-01\n  given ana: `A B` 3d ago\n  expect ana\n'
+    ),
+    "record-of-a-name": (
+        'audience one\nmatch a\ntest "x" at 2026-01-01\n  given ana: a\n  expect ana\n'
     ),
     "field-without-colon": (
         'audience one\nmatch a\ntest "x" at 2026-01-01\n  given ana: a(b 5) 3d ago\n  expect ana\n'

@@ -43,7 +43,8 @@ class Pass:
 
     Its rows are (`plan` UInt32, `part` UInt8, `device` FixedString(16)): `plan` is the place of a
     plan in the sequence that `passes` was given, `part` a `Part`. Members and devices held out come
-    once each; a device withheld is a row with a key of zeros, so that it can be counted and no more.
+    once each; a device withheld is a row with a key of zeros, so that it can be counted and no
+    more.
     """
 
     query: SqlQuery
@@ -75,8 +76,8 @@ def passes(
         formula = decomposing.formula(plan.condition, scoped.mask)
         groups.setdefault(rules, []).append(Asked(index, scoped, formula))
     for group in groups.values():
-        for part in _parts(group, memory // max(devices, 1)):
-            found.append(Pass(_query(part, now), tuple(one.index for one in part)))
+        parts = _parts(group, memory // max(devices, 1))
+        found += [Pass(_query(part, now), tuple(one.index for one in part)) for part in parts]
     return sorted(found, key=lambda one: one.plans)
 
 

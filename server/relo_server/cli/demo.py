@@ -146,6 +146,8 @@ def _print(settings: Settings, demo: Demo) -> None:
             click.echo(f"`{result.name}` was not built: {result.error}", err=True)
         elif result.too_small:
             click.echo(f"`{result.name}` is below its minimum: not published", err=True)
+        elif result.held is not None:
+            click.echo(f"`{result.name}` was held back: {result.held}", err=True)
     if demo.example is not None:
         click.echo()
         _print_example(demo.example)

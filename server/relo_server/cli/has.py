@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -20,34 +21,49 @@ if TYPE_CHECKING:
 def command(name: str, devices: tuple[str, ...], as_json: bool, settings: Settings) -> None:
     """Ask whether devices are in the published set of NAME. Ids are hashed before they are sent.
 
-    All answers are of one version of the set. Exits with 0 whatever the answers are.
+    All answers are of one version of the set; below them stands how old it is. Exits with 0
+    whatever the answers are.
 
     \b
     Example:
       relo has winback_customers device-1 device-2
     """
+    from relo_dsl.cli.draw import ago
     from relo_dsl.cli.output import emit_json, fail
     from relo_dsl.engine.key import device_key, installation_key
+    from relo_dsl.times import format_instant
     from relo_server.cli.stores import client_of, open_sets
 
     client = client_of(settings, name)
     secret = installation_key(settings)
     keys = [device_key(secret, client, device) for device in devices]
     with open_sets(settings) as sets:
-        answers = sets.contains(client, name, keys)
-    if answers is None:
+        asked = sets.ask(client, name, keys)
+    if asked is None:
         fail(
             f"nothing is published as `{name}` for client {client}",
             f"`relo build {name}` publishes it",
         )
+    age = max(int(time.time() * 1000) - asked.info.at, 0)
     if as_json:
         found = [
             {"device": device, "key": key.hex(), "member": member}
-            for device, key, member in zip(devices, keys, answers, strict=True)
+            for device, key, member in zip(devices, keys, asked.members, strict=True)
         ]
-        emit_json({"name": name, "client": client, "devices": found})
+        emit_json(
+            {
+                "name": name,
+                "client": client,
+                "version": asked.info.version,
+                "at": format_instant(asked.info.at),
+                "age_seconds": age // 1000,
+                "devices": found,
+            }
+        )
         return
     width = max(map(len, devices))
-    for device, member in zip(devices, answers, strict=True):
+    for device, member in zip(devices, asked.members, strict=True):
         word = click.style("yes", fg="green") if member else click.style("no", dim=True)
         click.echo(f"{device:<{width}}  {word}")
+    # Apart from the answers, so that a script reads these alone.
+    click.echo(f"as of {format_instant(asked.info.at)}, {ago(age)} ago", err=True)

@@ -34,7 +34,7 @@ EXIT_NOTHING = 2
     help="Write every refused record to FILE as JSON lines, with its reason.",
 )  # fmt: skip
 @json_option
-@with_settings("client", "catalog", "events", "data")
+@with_settings("client", "catalog", "events", "sets", "data")
 @click.pass_context
 def command(
     context: click.Context, files: tuple[str, ...], mapping_path: Path | None,
@@ -43,8 +43,8 @@ def command(
     """Load events, traits, consent and scores from FILES: JSON lines, CSV or Parquet.
 
     Records that are there already count as duplicates, so a load can be repeated. A record that
-    cannot be used is refused, with its reason and line, and does not stop the others. Exits with 2
-    where nothing could be used.
+    cannot be used is refused, with its reason and line, and does not stop the others. Whoever
+    withdraws consent leaves every published set at once. Exits with 2 where nothing could be used.
 
     \b
     Example:
@@ -55,17 +55,27 @@ def command(
     from relo_dsl.cli.project import project_catalog
     from relo_dsl.engine.key import installation_key
     from relo_dsl.mapping import load_mapping
-    from relo_server.cli.stores import open_engine
-    from relo_server.loading import load_files
+    from relo_server.cli.stores import open_engine, whoami
+    from relo_server.loading import load_files, withdraw_everywhere
 
     catalog = project_catalog(settings)
     mapping = load_mapping(mapping_path) if mapping_path else None
     key = installation_key(settings)
-    with open_engine(settings) as engine, _bar(files, quiet=as_json) as progress:
-        done = load_files(
-            engine, files, catalog=catalog, key=key, client=settings.client, mapping=mapping,
-            refused_file=refused_path, progress=progress, now=int(time.time() * 1000),
-        )  # fmt: skip
+    withdrawing: set[int] = set()
+    withdrawn = 0
+    with open_engine(settings) as engine:
+        try:
+            with _bar(files, quiet=as_json) as progress:
+                done = load_files(
+                    engine, files, catalog=catalog, key=key, client=settings.client,
+                    mapping=mapping, refused_file=refused_path, progress=progress,
+                    now=int(time.time() * 1000), consent_of=withdrawing.add,
+                )  # fmt: skip
+        finally:
+            # Also where a file could not be read: those before it are stored.
+            if withdrawing:
+                withdrawn = withdraw_everywhere(settings, engine, catalog, withdrawing, whoami())
+    done.withdrawn = withdrawn
     if as_json:
         emit_json(done.to_json())
     else:
@@ -114,6 +124,8 @@ def _print(done: Loaded, refused_path: Path | None) -> None:
         click.echo(f"expired    {done.expired:>12,}{click.style(what, fg='yellow')}")
     if done.repeated_rows:
         click.echo(f"repeated   {done.repeated_rows:>12,}   rows that stand twice in their group")
+    if done.withdrawn:
+        click.echo(f"withdrawn  {done.withdrawn:>12,}   times a device left a published set")
     click.echo(f"time       {in_seconds(done.seconds):>12}")
     if not done.refused:
         return

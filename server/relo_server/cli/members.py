@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 def command(name: str, limit: int | None, as_json: bool, settings: Settings) -> None:
     """Print the members of the published set of NAME: device keys in hex, in no order.
 
-    Device ids are not stored; `relo key DEVICE` tells the key of one.
+    All are of one version of the set, whose time is told. Device ids are not stored; `relo key
+    DEVICE` tells the key of one.
 
     \b
     Example:
@@ -33,13 +33,14 @@ def command(name: str, limit: int | None, as_json: bool, settings: Settings) -> 
 
     client = client_of(settings, name)
     with open_sets(settings) as sets:
-        info = sets.info(client, name)
-        if info is None:
+        listing = sets.listing(client, name)
+        if listing is None:
             fail(
                 f"nothing is published as `{name}` for client {client}",
                 f"`relo build {name}` publishes it",
             )
-        keys = (key.hex() for key in islice(sets.members(client, name), limit))
+        info = listing.info
+        keys = (key.hex() for key in listing.members(limit))
         if as_json:
             emit_json(
                 {
@@ -57,3 +58,4 @@ def command(name: str, limit: int | None, as_json: bool, settings: Settings) -> 
             click.echo(key)
     if shown < info.size:
         click.echo(f"… and {info.size - shown:,} more", err=True)
+    click.echo(f"as of {format_instant(info.at)}", err=True)

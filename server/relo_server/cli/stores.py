@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relo_dsl.catalog import Catalog
 from relo_dsl.cli.output import fail
 from relo_dsl.cli.project import shown_path
@@ -10,6 +12,9 @@ from relo_dsl.errors import UserError
 from relo_dsl.settings import Settings
 from relo_dsl.workspace import Workspace
 from relo_server.sets import Sets
+
+if TYPE_CHECKING:
+    from relo_server.versions.publisher import Publisher
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -46,3 +51,21 @@ def configured_client(settings: Settings) -> int:
         where = shown_path(settings.root / "relo.toml")
         fail("no client is known", f"write `client = 1` into {where}, or give --client 1")
     return settings.client
+
+
+def whoami() -> str:
+    """Who runs this command, for the history; empty where the system does not say."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no name for this user, nor in the environment
+        return ""
+
+
+def publisher(settings: Settings, engine: Engine, sets: Sets) -> Publisher:
+    """Who publishes on behalf of the user of this command; the catalog says what is granted."""
+    from relo_dsl.cli.project import project_catalog
+    from relo_server.versions.publisher import Publisher
+
+    return Publisher(engine, sets, project_catalog(settings).default_flags, whoami())

@@ -17,7 +17,9 @@ from relo_dsl.sql.query import SqlQuery
 from relo_dsl.workspace import Workspace
 from relo_server.demo.data import households
 from relo_server.demo.store import Loaded, Progress, fill, prepare
-from relo_server.publish import BuildResult, audiences, build_audiences
+from relo_server.refresh.audiences import audiences
+from relo_server.refresh.results import RefreshResult
+from relo_server.refresh.run import refresh
 from relo_server.sets import Sets
 
 #: The audience to show, where it is still among the definitions.
@@ -46,7 +48,7 @@ class Demo:
     at: int
     loaded: Loaded
     aside: Path | None
-    results: Sequence[BuildResult]
+    results: Sequence[RefreshResult]
     example: Example | None
     seconds: float
 
@@ -86,20 +88,20 @@ def run(settings: Settings, at: int, watch: Watch | None = None) -> Demo:
 
 def _build(
     workspace: Workspace, engine: Engine, sets: Sets, names: list[str], at: int, watch: Watch
-) -> list[BuildResult]:
+) -> list[RefreshResult]:
     count = 0
 
-    def done(result: BuildResult) -> None:
+    def done(result: RefreshResult) -> None:
         nonlocal count
         count += 1
         if watch.building:
             watch.building(result.name, count, len(names))
 
-    return build_audiences(workspace, engine, sets, names, at=at, done=done)
+    return refresh(workspace, engine, sets, names, at=at, by="relo demo", universes=True, done=done)
 
 
 def _example(
-    workspace: Workspace, sets: Sets, settings: Settings, results: Sequence[BuildResult], at: int
+    workspace: Workspace, sets: Sets, settings: Settings, results: Sequence[RefreshResult], at: int
 ) -> Example | None:
     """The shown audience, else the first that was published; None where none was."""
     published = [result for result in results if result.published]

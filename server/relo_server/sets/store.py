@@ -1,38 +1,44 @@
-"""Publishing audiences, and asking them.
+"""The set store: publishing audiences, changing and asking them, and who may do so.
 
 A new version is filled in pieces under its own key, which nobody reads; then one MULTI moves the
-pointer. The version before stays for a minute (`GRACE_SECONDS`): a reader that has read the pointer
-and not yet the set is never told a false no. See `relo_dsl.setkeys` for the keys.
+pointer. Where few members differ, one MULTI changes the set itself. See `relo_dsl.setkeys`.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
-from relo_dsl.errors import UserError
-from relo_dsl.setkeys import CHUNK, SetKeys, fill_commands, switch_commands
+from relo_dsl.setkeys import SetKeys, consent_key
 from relo_dsl.settings import Settings
-from relo_dsl.times import UNITS, format_instant, parse_instant
+from relo_dsl.times import UNITS
+from relo_server.sets import changes, leases, reading
+from relo_server.sets.drafts import Draft
+from relo_server.sets.errors import SetsError, translated
+from relo_server.sets.leases import Lease
+from relo_server.sets.moves import ANY, Conditions
+from relo_server.sets.reading import Answers, Listing
+from relo_server.sets.stamps import SetInfo, Stamp, new_version
 
 if TYPE_CHECKING:
     from relo_server.sets.embedded import EmbeddedServer
 
-#: SADDs sent before their answers are read.
-_PIPELINED = 20
 _DEFAULT_TTL = 90 * UNITS["d"]
-
-
-class SetsError(UserError):
-    """The set server refused, failed or could not be reached."""
+# RESP 2 without a greeting: HELLO and CLIENT SETINFO are not the same everywhere.
+_CONNECTION: dict[str, Any] = {
+    "protocol": 2,
+    "driver_info": None,
+    "socket_timeout": 60,
+    # Everything that is sent may be sent again: counts are asked of the server, never added up.
+    "retry": Retry(ExponentialBackoff(cap=1, base=0.05), 3),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +52,12 @@ class Published:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SetInfo:
-    """What is published under a name. Times are epoch milliseconds.
-
-    `at` is the instant that was evaluated, `fingerprint` that of the plan (may be empty).
-    """
-
-    name: str
-    client: int
-    version: str
-    size: int
-    at: int
-    built_at: int
-    expires_at: int
-    fingerprint: str
-
-
 class Sets:
-    """The set store. Use as a context manager, or call `close`."""
+    """The set store. Use as a context manager, or call `close`. Threads may share it.
+
+    Every method raises SetsError where the server cannot be reached, and UserError for a name of
+    an audience that cannot be a key. A name may end with `:holdout`.
+    """
 
     def __init__(self, client: redis.Redis, server: EmbeddedServer | None = None) -> None:
         """Use `Sets.open`, `Sets.embedded` or `Sets.server`."""
@@ -91,9 +84,45 @@ class Sets:
     def server(cls, url: str) -> Self:
         """A server by URL: redis://, rediss:// or unix://."""
         client = redis.Redis.from_url(url, **_CONNECTION)
-        with _translated():
+        with translated():
             client.ping()
         return cls(client)
+
+    # ---- publishing ----------------------------------------------------------------------------
+
+    def draft(self, client: int, name: str, version: str) -> Draft:
+        """A version to be filled and published, under a key that nobody reads until then.
+
+        `version` is a new one, from `new_version`. Raises SetsError if there is one of that id.
+        """
+        return Draft(self._redis, SetKeys(client, name), version)
+
+    def change(
+        self,
+        client: int,
+        name: str,
+        stamp: Stamp,
+        *,
+        entered: Sequence[bytes],
+        left: Sequence[bytes],
+        base: str,
+        epoch: int | None,
+        lease: Lease | None = None,
+    ) -> None:
+        """Makes the version that `stamp` tells of from `base`, by who entered and who left.
+
+        All in one MULTI; at most 10,000 members together. A second call does nothing. Raises
+        Overtaken where `base` is not what is published, or its set was lost (`damaged`), the
+        consent epoch is not `epoch`, or `lease` has ended: then nothing was changed. Raises
+        ValueError for too many, or where `stamp.size` does not follow from the base's.
+        """
+        changes.change(
+            self._redis, SetKeys(client, name), stamp, entered, left, Conditions(base, epoch, lease)
+        )
+
+    def drop(self, client: int, name: str, *, lease: Lease | None = None) -> bool:
+        """Ends the publication; whether there was one. Raises Overtaken if the lease has ended."""
+        return changes.drop(self._redis, SetKeys(client, name), lease)
 
     def publish(
         self,
@@ -111,123 +140,87 @@ class Sets:
         `at` is the instant they were evaluated at and `ttl` how long they are kept, in ms. If the
         chunks or the server fail, what was published stays as it was and nothing is left behind.
         """
-        keys = SetKeys(client, name)
         built = int(time.time() * 1000) if now is None else now
-        version = f"{built:013d}-{secrets.token_hex(4)}"
         started = time.perf_counter()
-        try:
-            with _translated():
-                size = self._fill(keys.version(version), chunks)
-                self._switch(keys, version, size, at, built, ttl, fingerprint)
-        except BaseException:
-            self._discard(keys.version(version))
-            raise
-        return Published(name, client, version, size, time.perf_counter() - started)
+        before = self.info(client, name)
+        version = new_version(built, None if before is None else before.version)
+        with self.draft(client, name, version) as draft:
+            draft.add(chunks)
+            stamp = Stamp(version, draft.size(), at, built, built + ttl, fingerprint)
+            draft.publish(stamp, base=ANY, epoch=None)
+        return Published(name, client, version, stamp.size, time.perf_counter() - started)
 
-    def _fill(self, key: str, chunks: Iterable[Sequence[bytes]]) -> int:
-        members = (member for chunk in chunks for member in chunk)
-        size = 0
-        for pieces in _batched(_batched(members, CHUNK), _PIPELINED):
-            pipeline: Any = self._redis.pipeline(transaction=False)
-            for piece in pieces:
-                for command in fill_commands(key, piece):
-                    pipeline.execute_command(*command)
-            size += sum(int(answer) for answer in pipeline.execute()[::2])
-        return size
-
-    def _switch(
-        self, keys: SetKeys, version: str, size: int, at: int, built: int, ttl: int, print_: str
-    ) -> None:
-        """Moves the pointer; starts over if somebody else has just moved it."""
-        info: dict[str, str | int] = {
-            "version": version,
-            "size": size,
-            "at": format_instant(at),
-            "built_at": format_instant(built),
-            "expires_at": format_instant(built + ttl),
-            "fingerprint": print_,
-        }
-        pipeline: Any = self._redis.pipeline(transaction=True)
-        with pipeline:
-            while True:
-                try:
-                    pipeline.watch(keys.pointer)
-                    old = cast(bytes | None, pipeline.get(keys.pointer))
-                    pipeline.multi()
-                    old_key = None if old is None else old.decode()
-                    for command in switch_commands(keys, version, old_key, info, built + ttl):
-                        pipeline.execute_command(*command)
-                    pipeline.execute()
-                except redis.WatchError:
-                    continue
-                return
-
-    def _discard(self, key: str) -> None:
-        """Drops a version that nobody will read; if even that fails, it expires by itself."""
-        try:
-            self._redis.unlink(key)
-        except redis.RedisError:
-            return
+    # ---- reading -------------------------------------------------------------------------------
 
     def info(self, client: int, name: str) -> SetInfo | None:
         """What is published under the name, or None."""
-        keys = SetKeys(client, name)
-        with _translated():
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.get(keys.pointer)
-            pipeline.hgetall(keys.info)
-            pointer, raw = pipeline.execute()
-        if pointer is None:
-            return None
-        return _info(keys, {k.decode(): v.decode() for k, v in raw.items()})
+        return reading.find(self._redis, SetKeys(client, name))
 
     def published(self, client: int) -> list[SetInfo]:
         """Everything that is published for a client, by name."""
         start, end = SetKeys(client, "x").pointer.removesuffix("x"), ":info"
-        with _translated():
+        with translated():
             found = {k.decode() for k in self._redis.scan_iter(match=f"{start}*{end}", count=1_000)}
         names = sorted(key.removeprefix(start).removesuffix(end) for key in found)
         infos = (self.info(client, name) for name in names)
         return [info for info in infos if info is not None]
 
+    def ask(self, client: int, name: str, members: Sequence[bytes]) -> Answers | None:
+        """Which of these device keys are members, and of what version; None: not published.
+
+        Raises SetsError where the server lost the set: no device is told a false no.
+        """
+        return reading.ask(self._redis, SetKeys(client, name), members)
+
     def contains(self, client: int, name: str, members: Sequence[bytes]) -> list[bool] | None:
-        """For each device key whether it is a member, all of one version; None: not published."""
-        keys = SetKeys(client, name)
-        with _translated():
-            while True:
-                version = self._redis.get(keys.pointer)
-                if version is None:
-                    return None
-                pipeline: Any = self._redis.pipeline(transaction=False)
-                for piece in _batched(members, CHUNK):
-                    pipeline.execute_command("SMISMEMBER", version, *piece)
-                pipeline.get(keys.pointer)
-                *answers, after = pipeline.execute()
-                # Still the one: so its set cannot have been dropped while it was being read.
-                if after == version:
-                    return [bool(hit) for answer in answers for hit in answer]
+        """For each device key whether it is a member: see `ask`."""
+        answers = self.ask(client, name, members)
+        return None if answers is None else answers.members
+
+    def listing(self, client: int, name: str) -> Listing | None:
+        """The version that is published, to be read member by member; None: not published."""
+        return reading.listing(self._redis, SetKeys(client, name))
 
     def members(self, client: int, name: str) -> Iterator[bytes]:
         """The device keys of one version, each once, in no order.
 
-        Raises SetsError if nothing is published, or if the set went away while it was being read.
+        Raises SetsError if nothing is published, or at the end if the version was no longer the
+        one that is published.
         """
-        keys = SetKeys(client, name)
-        info = self.info(client, name)
-        if info is None:
+        found = self.listing(client, name)
+        if found is None:
             raise SetsError(
                 f"nothing is published as `{name}`", f"`relo build {name}` publishes it"
             )
-        key = keys.version(info.version)
-        seen: set[bytes] = set()
-        with _translated():
-            for member in cast(Iterator[bytes], self._redis.sscan_iter(key, count=CHUNK)):
-                # A scan may return a member twice while the table behind the set is moved.
-                if member not in seen:
-                    seen.add(member)
-                    yield member
-        if len(seen) != info.size:
-            raise SetsError(f"`{name}` was published anew while it was being read", "read it again")
+        yield from found.members()
+
+    def found(self, client: int, name: str) -> Iterator[bytes]:
+        """What the set under a name holds now, be it what was published or not: to be checked."""
+        found = reading.as_found(self._redis, SetKeys(client, name))
+        return iter(()) if found is None else found.found()
+
+    # ---- consent, and who leads ----------------------------------------------------------------
+
+    def epoch(self, client: int) -> int:
+        """How often consent was withdrawn, or somebody erased: 0 where never."""
+        with translated():
+            return int(cast(bytes | None, self._redis.get(consent_key(client))) or 0)
+
+    def raise_epoch(self, client: int) -> int:
+        """The next epoch. Call it when the records are stored, and before you look at the sets.
+
+        Every publication that looked at consent before fails from here on: `Overtaken("consent")`.
+        """
+        with translated():
+            send: Any = self._redis.execute_command
+            return int(send("INCR", consent_key(client)))
+
+    def lease(self, client: int, purpose: str, holder: str, seconds: float) -> Lease | None:
+        """The right to do something for a client, for some seconds; None where another has it.
+
+        `holder` names this process, and no other one ever. Its token is greater than every before.
+        """
+        return leases.take(self._redis, client, purpose, holder, seconds)
 
     def close(self) -> None:
         """Closes the connection, and stops the embedded server."""
@@ -240,45 +233,3 @@ class Sets:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-# RESP 2 without a greeting: HELLO and CLIENT SETINFO are not the same everywhere.
-_CONNECTION: dict[str, Any] = {"protocol": 2, "driver_info": None, "socket_timeout": 60}
-
-
-_T = TypeVar("_T")
-
-
-def _batched(items: Iterable[_T], size: int) -> Iterator[tuple[_T, ...]]:
-    source = iter(items)
-    while batch := tuple(islice(source, size)):
-        yield batch
-
-
-def _info(keys: SetKeys, raw: dict[str, str]) -> SetInfo:
-    return SetInfo(
-        name=keys.name,
-        client=keys.client,
-        version=raw["version"],
-        size=int(raw["size"]),
-        at=parse_instant(raw["at"]),
-        built_at=parse_instant(raw["built_at"]),
-        expires_at=parse_instant(raw["expires_at"]),
-        fingerprint=raw.get("fingerprint", ""),
-    )
-
-
-class _translated:  # noqa: N801 - reads as a statement
-    """Turns redis-py's errors into ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, redis.RedisError):
-            raise SetsError(f"the set store failed: {error}") from error

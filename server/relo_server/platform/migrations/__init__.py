@@ -1,0 +1,1 @@
+"""Alembic's environment; `relo_server.platform.migrate` runs it. Migrations only go forward."""

@@ -1,0 +1,1 @@
+"""Who asks, and what they may: credentials, roles, and what partners must not learn."""
