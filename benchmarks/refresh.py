@@ -120,8 +120,9 @@ def measure(engine: Engine, devices: int, number: int, rounds: int) -> dict[str,
         "in_great_scan": len(counted),
         "not_in_great_scan": "sequences, traits, scores, rankings, holdouts",
         "passes": len(made.passes),
+        "queries": sum(len(one.queries) for one in made.passes),
         "compile_seconds": round(made.seconds, 3),
-        "sql_bytes": sum(len(one.query.text) for one in made.passes),
+        "sql_bytes": sum(len(query.text) for one in made.passes for query in one.queries),
         "members": sum(count for count, _ in together.values()),
         "seconds": {name: median(values) for name, values in times.seconds.items()},
         "memory": {"process_peak_bytes": peak, "limit_of_each_query": MEMORY},
@@ -162,15 +163,14 @@ def _timed(run: Callable[[], object]) -> float:
 def fold_passes(engine: Engine, made: Compiled) -> Found:
     """The members of every definition by our passes."""
     found = {one.name: (0, 0) for one in made.chosen}
-    for one in made.passes:
+    for query in (query for one in made.passes for query in one.queries):
         text = (
             "SELECT plan, count(), groupBitXor(cityHash64(device)) "
-            f"FROM ({one.query.text}) WHERE part = 0 GROUP BY plan"
+            f"FROM ({query.text}) WHERE part = 0 GROUP BY plan"
         )
-        for plan, count, checksum in engine.query(
-            SqlQuery(text, one.query.params), limits=LIMITS
-        ).rows:
-            found[made.chosen[plan].name] = int(count), int(checksum)
+        for plan, count, checksum in engine.query(SqlQuery(text, query.params), limits=LIMITS).rows:
+            name = made.chosen[plan].name
+            found[name] = found[name][0] + int(count), found[name][1] ^ int(checksum)
     return found
 
 
@@ -224,7 +224,7 @@ def fold_naive(engine: Engine, query: SqlQuery, chosen: Sequence[Audience]) -> F
 
 def bare_scan(made: Sequence[Pass]) -> SqlQuery:
     """Reads the columns of events that our passes name, and does nothing with them."""
-    text = " ".join(one.query.text for one in made)
+    text = " ".join(query.text for one in made for query in one.queries)
     columns = sorted(set(re.findall(r"\b(?:[bnst]|has_ss|ss|ns)_[a-z_]+\b", text)))
     own = ["device", "time", "flags", *(["tie"] if "tie" in text else []), *columns]
     read = ", ".join(name for name in own if not name.startswith("v_"))

@@ -56,7 +56,7 @@ FUNCTIONS = frozenset(
         # traits held, samples, places in a ranking
         "arrayAll arrayLast tuple STRUCT LENGTH ARRAY_LENGTH ARRAY_SIZE toUInt8 tupleElement",
         # many plans together: bits of words, and the plans that they stand for
-        "bitOr BITWISE_OR_AGG groupBitOrIf bitPositionsToArray ARRAY_CONCAT toFixedString",
+        "bitOr BITWISE_OR_AGG groupBitOrIf bitPositionsToArray ARRAY_CONCAT toFixedString UNHEX",
         "reinterpretAsUInt64 REVERSE SUBSTRING SHA256 SHA2 CONCAT LOWER HEX LOWER_HEX ROW_NUMBER",
     )
     for name in line.split()
@@ -336,8 +336,9 @@ def all_consent(query: exp.Expr, kept: str) -> bool:
 def consent_tests(plan: ScopedPlan, suffix: str = "") -> tuple[str, str]:
     """The tests of a device that keep those who consent, and those who do not."""
     by_default = plan.plan.default_flags & plan.mask == plan.mask
-    named = f"(SELECT device FROM {'withheld' if by_default else 'consented'}{suffix})"
-    tests = f"device IN {named}", f"device NOT IN {named}"
+    named = f"{'withheld' if by_default else 'consented'}{suffix}"
+    among = f"(SELECT device FROM {named})"  # noqa: S608 - one of our own four names
+    tests = f"device IN {among}", f"device NOT IN {among}"
     return tests[::-1] if by_default else tests
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sqlglot import exp
 
@@ -31,6 +32,10 @@ EXTENDED_RETENTION = 64
 DEVICE = "device"
 #: The names under which every query knows devices by their consent in force.
 WITHHELD, CONSENTED, EXTENDED = "withheld", "consented", "extended"
+
+
+#: Device keys from the first to before the second; None where it has no end.
+Span: TypeAlias = tuple[bytes | None, bytes | None]
 
 
 def device() -> exp.Expr:
@@ -61,6 +66,8 @@ class Scope:
     params: Parameters
     suffix: str = ""
     """What is appended to the names that speak of the mask, where a query knows several masks."""
+    span: Span = (None, None)
+    """The devices that are looked at, where a query is about some of them: keys are even."""
 
     # ---- guards --------------------------------------------------------------------------------
 
@@ -78,6 +85,15 @@ class Scope:
         """Records that carried every flag of the mask."""
         mask = self._mask()
         return compare(call("bitAnd", column("flags"), mask), "=", mask.copy())
+
+    def span_guards(self) -> list[exp.Expr]:
+        """Devices of the span alone. The sort keys have the device, so that no more is read."""
+        tests: list[exp.Expr] = []
+        for op, key in zip((">=", "<"), self.span, strict=True):
+            if key is not None:
+                bound = call("unhex", self.params.string(key.hex()))
+                tests.append(compare(device(), op, call("toFixedString", bound, number(len(key)))))
+        return tests
 
     def retention_guards(self, after: int | None) -> list[list[exp.Expr]]:
         """Nothing older than its retention: guards for the usual rows, then for the longer kept.
@@ -182,6 +198,7 @@ class Scope:
         guards = [self.client_guard()]
         if types:
             guards.append(self.among("event_type", types))
+        guards += self.span_guards()
         if after is not None:
             guards.append(compare(column("time"), ">", self.params.time(after)))
         if until < self.now:
@@ -223,7 +240,7 @@ class Scope:
     ) -> exp.Select:
         """Devices by what is no event, so that no retention ends it."""
         guards = [self.client_guard(), self.among("name", names)]
-        guards += [self.time_guard(), self.flags_guard()]
+        guards += [*self.span_guards(), self.time_guard(), self.flags_guard()]
         return select([device(), *also], _table(table), guards, [device()] if once else [], having)
 
     def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:
@@ -270,7 +287,8 @@ class Scope:
         """Devices on an uploaded list: on the latest version of it."""
         latest = select([call("max", column("version"))], _table("lists"), self._list_guards(name))
         of_latest = compare(column("version"), "=", subquery(latest))
-        return select([device()], _table("lists"), [*self._list_guards(name), of_latest])
+        guards = [*self._list_guards(name), of_latest, *self.span_guards()]
+        return select([device()], _table("lists"), guards)
 
     def _list_guards(self, name: str) -> list[exp.Expr]:
         return [self.client_guard(), compare(column("name"), "=", self.params.string(name))]

@@ -87,11 +87,12 @@ def answers(engine: Engine, plans: Sequence[ScopedPlan], at: int) -> list[dict[P
     answered: list[int] = []
     for one in passes(plans, at):
         answered += one.plans
-        result = engine.query(one.query)
-        assert not result.rows or result.columns == ("plan", "part", "device")
-        for plan, part, device in result.rows:
-            assert plan in one.plans
-            found[plan][Part(part)].append(bytes(device))
+        for query in one.queries:
+            result = engine.query(query)
+            assert not result.rows or result.columns == ("plan", "part", "device")
+            for plan, part, device in result.rows:
+                assert plan in one.plans
+                found[plan][Part(part)].append(bytes(device))
     assert sorted(answered) == list(range(len(plans)))
     return [{part: sorted(devices) for part, devices in one.items()} for one in found]
 

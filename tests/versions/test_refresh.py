@@ -7,7 +7,8 @@ import pytest
 from relo_dsl.engine import Engine
 from relo_dsl.errors import UserError
 from relo_dsl.settings import Limits, Publishing
-from relo_server.refresh import apart, compute
+from relo_dsl.sql.together import passes
+from relo_server.refresh import compute
 from relo_server.versions import ledger
 from relo_server.versions.ledger import Kind, Step
 from relo_server.versions.rebuild import Expired, rebuild
@@ -85,14 +86,13 @@ def test_one_that_is_too_heavy_takes_no_other_with_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Computed in one query together, they fail together; then each is tried alone."""
-    passes = apart.passes
     asked = []
 
-    def heavy(plans, now):  # type: ignore[no-untyped-def]
+    def heavy(plans, now, **room):  # type: ignore[no-untyped-def]
         asked.append(len(plans))
         if len(plans) > 1:
             raise UserError("the query reached a limit: memory")
-        return passes(plans, now)
+        return passes(plans, now, **room)
 
     monkeypatch.setattr(compute, "passes", heavy)
     world.text = (

@@ -14,7 +14,6 @@ from relo_dsl.sql.build import (
     FALSE,
     TRUE,
     Parameters,
-    all_of,
     any_of,
     call,
     column,
@@ -29,7 +28,7 @@ from relo_dsl.sql.build import (
 from relo_dsl.sql.ranking import drawn_number
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.together.atoms import Atom, Formula
-from relo_dsl.sql.together.layout import WORD, Layout, bits_of
+from relo_dsl.sql.together.layout import WORD, Layout, bits_of, folded
 from relo_dsl.terms import Always, And, Not, Or
 
 #: Added to the place of a plan where the device lacks the consent that the plan needs.
@@ -159,7 +158,9 @@ class Answering:
                         case _:
                             tests.append(self._formula(operand))
                 tests = self._together(literals, every=every) + tests
-                return all_of(tests) if every else any_of(tests)
+                # Not AND and OR: of what these join, the engine's analysis hashes each column with
+                # all that it is read from, which took most of a second for 200 plans.
+                return folded("bitAnd" if every else "bitOr", tests)
 
     def _together(self, literals: list[tuple[Atom, bool]], *, every: bool) -> list[exp.Expr]:
         """Bits of one word that must all (or of which any) be so, in one comparison a word.

@@ -147,13 +147,16 @@ def bits_of(tests: Iterable[tuple[int, exp.Expr]]) -> exp.Expr:
 
 def either(words: list[exp.Expr]) -> exp.Expr:
     """The bits of all words."""
-    if not words:
-        return call("toUInt64", FALSE.copy())
-    while len(words) > 1:
-        pairs = zip(words[::2], words[1::2], strict=False)
-        joined = [call("bitOr", one, other) for one, other in pairs]
-        words = joined + words[len(words) // 2 * 2 :]
-    return words[0]
+    return folded("bitOr", words) if words else call("toUInt64", FALSE.copy())
+
+
+def folded(function: str, parts: list[exp.Expr]) -> exp.Expr:
+    """Parts, at least one, joined by a function of two, as a balanced tree."""
+    while len(parts) > 1:
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        joined = [call(function, one, other) for one, other in pairs]
+        parts = joined + parts[len(parts) // 2 * 2 :]
+    return parts[0]
 
 
 def _shifted(word: exp.Expr, bit: int) -> exp.Expr:

@@ -1,22 +1,25 @@
-"""Plans of one client into passes: as few as the memory for the state of all devices allows."""
+"""Plans of one client into passes, and those into queries that each have room in memory."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
+from math import ceil
 
 from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.sql.build import Parameters, Written
 from relo_dsl.sql.query import SqlQuery
-from relo_dsl.sql.scope import Scope
+from relo_dsl.sql.scope import Scope, Span
 from relo_dsl.sql.together.alone import alone
 from relo_dsl.sql.together.answering import LACKING, Answering, Asked
-from relo_dsl.sql.together.atoms import Decomposing, atoms_of
+from relo_dsl.sql.together.atoms import Atom, Decomposing, atoms_of
 from relo_dsl.sql.together.layout import WORD, Layout
+from relo_dsl.sql.together.layout import Part as Read
 from relo_dsl.sql.together.proof import prove_pass
 from relo_dsl.sql.together.reading import Reading, grouped
 from relo_dsl.sql.together.state import state_bytes
@@ -39,26 +42,26 @@ class Part(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One query that answers several plans.
+    """Queries that together answer several plans, each for its part of all device keys.
 
-    Its rows are (`plan` UInt32, `part` UInt8, `device` FixedString(16)): `plan` is the place of a
+    Their rows are (`plan` UInt32, `part` UInt8, `device` FixedString(16)): `plan` is the place of a
     plan in the sequence that `passes` was given, `part` a `Part`. Members and devices held out come
     once each; a device withheld is a row with a key of zeros, so that it can be counted and no
     more.
     """
 
-    query: SqlQuery
+    queries: tuple[SqlQuery, ...]
     plans: tuple[int, ...]
 
 
 def passes(
     plans: Sequence[ScopedPlan], now: int, *, devices: int = 1_000_000, memory: int = 2**31
 ) -> list[Pass]:
-    """Queries that together answer every plan at T = `now`, each plan in exactly one of them.
+    """Queries that together answer every plan at T = `now`, each plan in exactly one pass.
 
-    The plans of one pass are so many that their state for `devices` devices takes about `memory`
-    bytes at most. A plan with a ranking has a pass of its own. Raises ValueError for plans of
-    several clients.
+    A pass divides the device keys among so many queries that what the engine keeps of `devices`
+    devices takes about `memory` bytes at most; no row is read twice for it. A plan with a ranking
+    has a pass of its own. Raises ValueError for plans of several clients.
     """
     if len({plan.client for plan in plans}) > 1:
         raise ValueError("plans of several clients cannot be answered together")
@@ -70,31 +73,38 @@ def passes(
     for index, scoped in enumerate(plans):
         plan = scoped.plan
         if plan.keep is not None:
-            found.append(Pass(alone(index, scoped, now), (index,)))
+            found.append(Pass((alone(index, scoped, now),), (index,)))
             continue
         rules = plan.default_flags, plan.retention_months, plan.extended_months
         formula = decomposing.formula(plan.condition, scoped.mask)
         groups.setdefault(rules, []).append(Asked(index, scoped, formula))
     for group in groups.values():
-        parts = _parts(group, memory // max(devices, 1))
-        found += [Pass(_query(part, now), tuple(one.index for one in part)) for part in parts]
+        starts = range(0, len(group), _MOST)
+        found += [_pass(group[one : one + _MOST], now, devices, memory) for one in starts]
     return sorted(found, key=lambda one: one.plans)
 
 
-def _parts(group: list[Asked], room: int) -> Iterable[list[Asked]]:
-    """Plans in as few parts as the bytes for one device allow; halves share what they can."""
-    atoms = (atom for one in group for atom in atoms_of(one.formula))
-    if len(group) == 1 or (len(group) <= _MOST and state_bytes(grouped(atoms)) <= room):
-        return [group]
-    middle = len(group) // 2
-    return [*_parts(group[:middle], room), *_parts(group[middle:], room)]
+def _pass(asked: Sequence[Asked], now: int, devices: int, memory: int) -> Pass:
+    groups = grouped(atom for one in asked for atom in atoms_of(one.formula))
+    number = max(1, ceil(devices * state_bytes(groups) / memory))
+    queries = tuple(_query(asked, groups, now, span) for span in spans(number))
+    return Pass(queries, tuple(one.index for one in asked))
 
 
-def _query(asked: Sequence[Asked], now: int) -> SqlQuery:
+def spans(number: int) -> list[Span]:
+    """The device keys in so many parts of about as many keys."""
+    ends = [(part * 2**128 // number).to_bytes(16, "big") for part in range(1, number)]
+    return list(pairwise([None, *ends, None]))
+
+
+def _query(
+    asked: Sequence[Asked], groups: Mapping[Read, list[Atom]], now: int, span: Span
+) -> SqlQuery:
     params = Parameters()
     plans = {one.plan.mask: one.plan for one in asked}
-    scopes = {mask: Scope(plan, now, params, f"_{mask}") for mask, plan in sorted(plans.items())}
-    groups = grouped(atom for one in asked for atom in atoms_of(one.formula))
+    scopes = {
+        mask: Scope(plan, now, params, f"_{mask}", span) for mask, plan in sorted(plans.items())
+    }
     layout = Layout.of(groups, now)
     names = tuple(params.alias() for _ in layout.masks)
     merged = tuple(params.alias() for _ in layout.masks)

@@ -165,9 +165,10 @@ def _prove_emitted(
     words: dict[str, int] = {}
     for number, part in enumerate(parts):
         own = places[number * _WORD : (number + 1) * _WORD]
-        (mask,) = {masks[place] for place in own if place != _NOBODY} or {-1}
-        if mask not in facts:
+        of_word = {masks[place] for place in own if place != _NOBODY}
+        if len(of_word) != 1:
             raise ScopeError("plans of several masks share a word")
+        (mask,) = of_word
         bits = _bits_of(part, number * _WORD, facts[mask], named)
         if bits.find(exp.Query):
             raise ScopeError("a formula reads")
@@ -253,7 +254,8 @@ def _prove_read(
             if select is not read:
                 prove_pool(select, own.plan, own.suffix)
     grouped = read.args.get("group")
-    if grouped is not None and grouped.expressions != [parsed("device")]:
+    by = [] if grouped is None else grouped.expressions
+    if by != [parsed("device")] and (by or any(word.find(*_BLIND) for word in words)):
         raise ScopeError("a read is not by device")
 
 

@@ -162,7 +162,10 @@ class Reading:
             case "lists":
                 found: exp.Query = self.scopes[atoms[0].mask].listed(names[0])
             case _:
-                found = self._apart(atoms[0])
+                # What it compares devices with can be all of them, those of other spans included.
+                own = self.scopes[mask]
+                found = self._apart(atoms[0], replace(own, span=(None, None)))
+                return select([device(), *self._set(atoms)], subquery(found), own.span_guards())
         return select([device(), *self._set(atoms)], subquery(found))
 
     # ---- columns -------------------------------------------------------------------------------
@@ -196,9 +199,9 @@ class Reading:
         assert isinstance(atom.what, Score)
         return certain(score_having(atom.what.predicate, self.scopes[atom.mask]))
 
-    def _apart(self, atom: Atom) -> exp.Query:
+    def _apart(self, atom: Atom, scope: Scope) -> exp.Query:
         """The devices of an atom that takes part in no other read."""
-        scope, what = self.scopes[atom.mask], atom.what
+        what = atom.what
         if isinstance(what, Affine):
             return affinity_query(what, scope)
         # Kept as its opposite where it holds without events; the query gives the opposite then.

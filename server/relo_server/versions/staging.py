@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -40,30 +40,34 @@ class Staged:
             "ENGINE = MergeTree ORDER BY (plan, part, device)"
         )
 
-    def fill(self, query: SqlQuery, numbers: Mapping[int, int]) -> tuple[int, int]:
-        """Stores what a query of rows (plan, part, device) answers; rows and bytes it read.
+    def fill(self, queries: Sequence[SqlQuery], numbers: Mapping[int, int]) -> tuple[int, int]:
+        """Stores what queries of rows (plan, part, device) answer; rows and bytes they read.
 
-        `numbers` gives for each plan of the query the number that it is stored under. If it fails,
-        what it has stored so far is dropped.
+        `numbers` gives for each plan of them the number that it is stored under. If one fails,
+        what has been stored so far is dropped.
         """
+        try:
+            costs = [self._fill(query, numbers) for query in queries]
+        except BaseException:
+            self._forget(list(numbers.values()))
+            raise
+        return sum(rows for rows, _ in costs), sum(read for _, read in costs)
+
+    def _fill(self, query: SqlQuery, numbers: Mapping[int, int]) -> tuple[int, int]:
         import pyarrow as pa
 
         known = pa.array([numbers.get(plan) for plan in range(max(numbers) + 1)], pa.uint32())
         found = self._engine.blocks(query)
         pending: list[pa.RecordBatch] = []
         rows = 0
-        try:
-            for block in found:
-                pending.append(block.set_column(0, "plan", known.take(block.column(0))))
-                rows += block.num_rows
-                if rows >= _BLOCK:
-                    self._engine.insert_arrow(self.table, pa.Table.from_batches(pending))
-                    pending, rows = [], 0
-            if rows:
+        for block in found:
+            pending.append(block.set_column(0, "plan", known.take(block.column(0))))
+            rows += block.num_rows
+            if rows >= _BLOCK:
                 self._engine.insert_arrow(self.table, pa.Table.from_batches(pending))
-        except BaseException:
-            self._forget(list(numbers.values()))
-            raise
+                pending, rows = [], 0
+        if rows:
+            self._engine.insert_arrow(self.table, pa.Table.from_batches(pending))
         return found.rows_read, found.bytes_read
 
     def add(self, plan: int, devices: Iterable[bytes]) -> None:

@@ -154,13 +154,8 @@ def _against_sql(
     if definition.fingerprint != last.fingerprint:
         return replace(found, not_computed="its definition has changed since")
     query = definition.query(last.at)
-    staged.fill(
-        SqlQuery(
-            f"SELECT toUInt32(0) AS plan, toUInt8(0) AS part, device FROM ({query.text})",
-            query.params,
-        ),
-        {0: _COMPUTED},
-    )
+    text = f"SELECT toUInt32(0) AS plan, toUInt8(0) AS part, device FROM ({query.text})"
+    staged.fill([SqlQuery(text, query.params)], {0: _COMPUTED})
     computed = staged.devices(_COMPUTED)
     bar = publisher.bar(last.client, last.mask, publisher.clock())
     expected = Devices(f"{computed.text} AND {bar.allowed}", bar.params)
