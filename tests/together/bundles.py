@@ -42,19 +42,27 @@ def bundles(cases: Sequence[Case], size: int) -> list[tuple[Case, ...]]:
     ]
 
 
-def compare(
-    engine: Engine, found: Sequence[tuple[Case, ...]], tally: Counter[str], instants: int = 2
-) -> Iterator[Difference]:
-    """Loads each bundle as one client and yields every difference, at so many instants each."""
-    placed = [(next(_clients), bundle) for bundle in found]
-    runner.load(engine, [(client, case) for client, bundle in placed for case in bundle])
-    for client, bundle in placed:
+def placed(
+    engine: Engine, found: Sequence[tuple[Case, ...]], instants: int = 1
+) -> Iterator[tuple[tuple[str, ...], list[ScopedPlan], int]]:
+    """Loads each bundle as one client; gives texts and plans at so many instants of each."""
+    clients = [(next(_clients), bundle) for bundle in found]
+    runner.load(engine, [(client, case) for client, bundle in clients for case in bundle])
+    for client, bundle in clients:
         bundle = tuple(_split(number, case) for number, case in enumerate(bundle))
         plans = [scope(case.plan(client)) for case in bundle]
         texts = tuple(case.text for case in bundle)
         at_once = dict.fromkeys(at for case in bundle for at in case.instants)
         for at in list(at_once)[:instants]:
-            yield from _differences(engine, plans, texts, at, tally)
+            yield texts, plans, at
+
+
+def compare(
+    engine: Engine, found: Sequence[tuple[Case, ...]], tally: Counter[str], instants: int = 2
+) -> Iterator[Difference]:
+    """Every difference, at so many instants of each bundle."""
+    for texts, plans, at in placed(engine, found, instants):
+        yield from _differences(engine, plans, texts, at, tally)
 
 
 def _split(number: int, case: Case) -> Case:
@@ -81,11 +89,13 @@ def _differences(
                 yield Difference(texts, index, at, part.name, own[part], together[index][part])
 
 
-def answers(engine: Engine, plans: Sequence[ScopedPlan], at: int) -> list[dict[Part, list[bytes]]]:
+def answers(
+    engine: Engine, plans: Sequence[ScopedPlan], at: int, **room: int
+) -> list[dict[Part, list[bytes]]]:
     """What the passes say: for each plan the devices of each part, sorted."""
     found: list[dict[Part, list[bytes]]] = [{part: [] for part in Part} for _ in plans]
     answered: list[int] = []
-    for one in passes(plans, at):
+    for one in passes(plans, at, **room):
         answered += one.plans
         for query in one.queries:
             result = engine.query(query)
