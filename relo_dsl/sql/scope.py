@@ -219,15 +219,21 @@ class Scope:
         *,
         once: bool = True,
         also: Sequence[exp.Alias] = (),
+        carried: bool = True,
     ) -> exp.Select:
         """Devices with visible identifies that set one of these traits, of any age."""
-        return self._known("traits", names, having, once=once, also=also)
+        return self._known("traits", names, having, once=once, also=also, carried=carried)
 
     def scores(
-        self, names: tuple[str, ...], having: list[exp.Expr], *, also: Sequence[exp.Alias] = ()
+        self,
+        names: tuple[str, ...],
+        having: list[exp.Expr],
+        *,
+        also: Sequence[exp.Alias] = (),
+        carried: bool = True,
     ) -> exp.Select:
         """Devices with visible records of one of these scores, of any age."""
-        return self._known("scores", names, having, also=also)
+        return self._known("scores", names, having, also=also, carried=carried)
 
     def _known(
         self,
@@ -237,10 +243,13 @@ class Scope:
         *,
         once: bool = True,
         also: Sequence[exp.Alias] = (),
+        carried: bool = True,
     ) -> exp.Select:
         """Devices by what is no event, so that no retention ends it."""
         guards = [self.client_guard(), self.among("name", names)]
-        guards += [*self.span_guards(), self.time_guard(), self.flags_guard()]
+        guards += [*self.span_guards(), self.time_guard()]
+        if carried:
+            guards.append(self.flags_guard())
         return select([device(), *also], _table(table), guards, [device()] if once else [], having)
 
     def among(self, what: str, values: tuple[str, ...]) -> exp.Expr:

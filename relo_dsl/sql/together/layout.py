@@ -8,7 +8,8 @@ are one column of bits. Any other atom has one bit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from sqlglot import exp
 
@@ -27,12 +28,14 @@ class Region:
     """Words of one read: in each, for every one of some predicates, a bit a stretch of time.
 
     `ends` are the last instants of the stretches but the last, in epoch milliseconds. `words` are
-    those of each mask that looks at them; all masks have the same bits for the same predicates.
+    those of each mask that looks at them; all masks have the same bits for the same predicates,
+    from `start` on.
     """
 
     ends: tuple[int, ...]
     wheres: tuple[Predicate | None, ...]
     words: Mapping[int, int]
+    start: int
 
     @property
     def width(self) -> int:
@@ -53,23 +56,60 @@ class Layout:
     @classmethod
     def of(cls, groups: Mapping[Part, Sequence[Atom]], now: int) -> Layout:
         """The bits of all atoms. What one mask may see shares no word with another's."""
-        masks: list[int] = []
         places: dict[Atom, tuple[int, int]] = {}
         regions: dict[Part, list[Region]] = {}
-        for part, atoms in groups.items():
-            if part[0] == "events":
-                regions[part] = _regions(atoms, now, masks, places)
-        filling: dict[int, tuple[int, int]] = {}
+        words = Words()
+        asked = [
+            (part, *region)
+            for part, atoms in groups.items()
+            if part[0] == "events"
+            for region in _packed(_windows(atoms, now))
+        ]
+        # The widest first: what is left of their words has room for some of the others.
+        for part, ends, found in sorted(asked, key=lambda one: -len(one[2]) * (len(one[1]) + 1)):
+            width = len(ends) + 1
+            masks = {atom.mask for about in found.values() for atom, _ in about}
+            start, own = words.room(width * len(found), sorted(masks))
+            for place, about in enumerate(found.values()):
+                for atom, window in about:
+                    bits = _stretches(window, ends) << start + place * width
+                    places[atom] = own[atom.mask], bits
+            regions.setdefault(part, []).append(Region(ends, tuple(found), own, start))
         for atom in (atom for atoms in groups.values() for atom in atoms):
-            if atom in places:
-                continue
-            word, bit = filling.get(atom.mask, (0, WORD))
-            if bit == WORD:
-                word, bit = len(masks), 0
-                masks.append(atom.mask)
-            places[atom] = word, 1 << bit
-            filling[atom.mask] = word, bit + 1
-        return cls(tuple(masks), places, regions)
+            if atom not in places:
+                start, own = words.room(1, [atom.mask])
+                places[atom] = own[atom.mask], 1 << start
+        return cls(tuple(words.masks), places, regions)
+
+
+@dataclass
+class Words:
+    """Words as they fill up: `masks` are theirs, `used` how many bits of each are taken."""
+
+    masks: list[int] = field(default_factory=list)
+    used: list[int] = field(default_factory=list)
+
+    def room(self, bits: int, masks: Sequence[int]) -> tuple[int, dict[int, int]]:
+        """A word of each mask with room for so many bits, and the first bit, the same in all."""
+        own: dict[int, int] = {}
+        for mask in masks:
+            fitting = [
+                word
+                for word, of_mask in enumerate(self.masks)
+                if of_mask == mask and self.used[word] + bits <= WORD
+            ]
+            own[mask] = fitting[0] if fitting else self._new(mask)
+        start = max(self.used[word] for word in own.values())
+        if start + bits > WORD:
+            own, start = {mask: self._new(mask) for mask in masks}, 0
+        for word in own.values():
+            self.used[word] = start + bits
+        return start, own
+
+    def _new(self, mask: int) -> int:
+        self.masks.append(mask)
+        self.used.append(0)
+        return len(self.masks) - 1
 
 
 def condition_of(atom: Atom) -> Condition:
@@ -84,52 +124,40 @@ def hull_of(atoms: Iterable[Atom], now: int) -> tuple[int | None, int]:
     return min(starts) if len(starts) == len(rows) else None, max(one.until for one in rows)
 
 
-def _regions(
-    atoms: Sequence[Atom], now: int, masks: list[int], places: dict[Atom, tuple[int, int]]
-) -> list[Region]:
-    """The regions of a read; adds their words to `masks`, and its atoms to `places`."""
+#: The atoms that ask whether some event passes, each with its window, by what it has to pass.
+Windows: TypeAlias = "dict[Predicate | None, list[tuple[Atom, tuple[int | None, int | None]]]]"
+
+
+def _windows(atoms: Sequence[Atom], now: int) -> Windows:
+    """Windows within the hull: no row lies outside, so that its own ends are not asked for."""
     after, until = hull_of(atoms, now)
-    asked: dict[Predicate | None, list[tuple[Atom, tuple[int | None, int | None]]]] = {}
+    asked: Windows = {}
     for atom in atoms:
         what = condition_of(atom)
         if isinstance(what, Did):
             start, end = what.window.bounds(now)
-            # No row lies outside of the hull, whose own ends need not be asked for.
             inner = (None if start == after else start, None if end == until else end)
             asked.setdefault(what.selection.where, []).append((atom, inner))
-    found: list[Region] = []
-    for ends, wheres in _packed(asked):
-        words: dict[int, int] = {}
-        for place, where in enumerate(wheres):
-            for atom, window in asked[where]:
-                if atom.mask not in words:
-                    words[atom.mask] = len(masks)
-                    masks.append(atom.mask)
-                bits = _stretches(window, ends) << place * (len(ends) + 1)
-                places[atom] = words[atom.mask], bits
-        found.append(Region(ends, wheres, words))
-    return found
+    return asked
 
 
-def _packed(
-    asked: Mapping[Predicate | None, Sequence[tuple[Atom, tuple[int | None, int | None]]]],
-) -> list[tuple[tuple[int, ...], tuple[Predicate | None, ...]]]:
+def _packed(asked: Windows) -> list[tuple[tuple[int, ...], Windows]]:
     """Predicates into words: those with the most windows first, as many as have room."""
     own = {
         where: {end for _, window in found for end in window if end is not None}
         for where, found in asked.items()
     }
-    packed: list[tuple[set[int], list[Predicate | None]]] = []
+    packed: list[tuple[set[int], Windows]] = []
     for where in sorted(own, key=lambda one: (-len(own[one]), repr(one))):
         for ends, wheres in packed:
             together = ends | own[where]
             if (len(together) + 1) * (len(wheres) + 1) <= WORD:
                 ends |= own[where]
-                wheres.append(where)
+                wheres[where] = asked[where]
                 break
         else:
-            packed.append((set(own[where]), [where]))
-    return [(tuple(sorted(ends)), tuple(wheres)) for ends, wheres in packed]
+            packed.append((set(own[where]), {where: asked[where]}))
+    return [(tuple(sorted(ends)), wheres) for ends, wheres in packed]
 
 
 def _stretches(window: tuple[int | None, int | None], ends: Sequence[int]) -> int:

@@ -50,6 +50,8 @@ _SELECTIVE = frozenset(
         *("groupArrayIf", "quantileExactLowIf", "quantileExactHighIf"),
     )
 )
+#: Tables that may be read for several masks at once.
+_OPEN = frozenset(("events", "traits", "scores"))
 _BLIND = (exp.AggFunc, exp.AnonymousAggFunc)
 Places = Sequence[tuple[int, ScopedPlan]]
 
@@ -241,7 +243,7 @@ def _prove_read(
         for table in read.find_all(exp.Table):
             if is_named(table, named):
                 continue
-            open_ = table.name == "events" and any(table is one for one in apart)
+            open_ = table.name in _OPEN and any(table is one for one in apart)
             flags = flags_test(own.suffix)
             if open_ and not any(part == flags for part in conjuncts(_select_of(table))):
                 prove_table(table, own, frozenset({"flags"}))

@@ -44,6 +44,9 @@ from relo_dsl.terms import (
     Trait,
 )
 
+#: The aggregates in tests of traits and scores, and those of them that take some records alone.
+_AGGREGATES = frozenset(("argMax",))
+_SELECTIVE = frozenset(("argMaxIf", "countIf", "groupArrayIf"))
 #: Tests of rows that are worth asking before rows are grouped.
 _FEW_TESTS = 8
 
@@ -52,12 +55,12 @@ def parts_of(atom: Atom) -> list[Part]:
     """What has to be read for an atom; the mask stands where a read is of one mask alone."""
     what, mask = atom.what, atom.mask
     if what == EXISTS:
-        return [("events", (), 0), ("identifies", (), mask)]
+        return [("events", (), 0), ("traits", ("",), 0)]
     match what:
         case Trait(predicate) | Held(predicate):
-            return [("traits", names_of(predicate), mask)]
+            return [("traits", names_of(predicate), 0)]
         case Score(predicate):
-            return [("scores", names_of(predicate), mask)]
+            return [("scores", names_of(predicate), 0)]
         case InList(name):
             return [("lists", (name,), 0)]
     types = event_types(what)
@@ -85,8 +88,8 @@ class SharedScan(Scan):
         """The condition over the rows of a device that has some, never NULL."""
         return self._test(condition) or exp.true()
 
-    def stretched(self, region: Region) -> exp.Expr | None:
-        """The bits of one row, by its time and what it passes; None where it is the first alone."""
+    def stretched(self, region: Region) -> exp.Expr:
+        """The bits of one row, by its time and what it passes."""
         params = self.scope.params
         tests: list[tuple[int, exp.Expr]] = []
         for place, where in enumerate(region.wheres):
@@ -101,9 +104,10 @@ class SharedScan(Scan):
         for end in region.ends:
             one = call("toUInt8", compare(column("time"), ">", params.time(end)))
             later = one if later is None else exp.Add(this=later, expression=one)
+        first = call("toUInt64", number(1 << region.start))
         if later is None:
-            return passed
-        stretch = call("bitShiftLeft", call("toUInt64", number(1)), later)
+            return first if passed is None else exp.Mul(this=first, expression=passed)
+        stretch = call("bitShiftLeft", first, later)
         return stretch if passed is None else exp.Mul(this=stretch, expression=passed)
 
     def gathered(self, word: exp.Expr) -> exp.Expr:
@@ -122,15 +126,13 @@ class SharedScan(Scan):
     def _are_all(self, rows: list[Rows]) -> bool:
         return not self.apart and super()._are_all(rows)
 
-    def read(self, also: Sequence[exp.Alias], *, once: bool) -> exp.Select:
+    def read(self, also: Sequence[exp.Alias]) -> exp.Select:
         """The devices of the rows that matter to any leaf."""
         plain = replace(self, apart=False)
         where, window = plain._wanted()
         if len(plain._remaining) > _FEW_TESTS:
             where = where[:-1]
-        return self.scope.events(
-            self.types, window, where, [], once=once, also=also, carried=not self.apart
-        )
+        return self.scope.events(self.types, window, where, [], also=also, carried=not self.apart)
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,8 @@ class Reading:
         match table:
             case "events":
                 return self._events(part, atoms)
-            case "identifies":
-                return self.scopes[mask].traits(("",), [], once=False, also=self._set(atoms))
-            case "traits":
-                tests = [(atom, self._trait(atom)) for atom in atoms]
-                return self.scopes[mask].traits(names, [], also=self._tested(tests))
-            case "scores":
-                tests = [(atom, self._score(atom)) for atom in atoms]
-                return self.scopes[mask].scores(names, [], also=self._tested(tests))
+            case "traits" | "scores":
+                return self._known(table, names, atoms)
             case "lists":
                 found: exp.Query = self.scopes[atoms[0].mask].listed(names[0])
             case _:
@@ -188,16 +184,33 @@ class Reading:
 
     # ---- records -------------------------------------------------------------------------------
 
-    def _trait(self, atom: Atom) -> exp.Expr:
-        scope = self.scopes[atom.mask]
-        if isinstance(atom.what, Held):
-            return held_having(atom.what, scope)
-        assert isinstance(atom.what, Trait)
-        return certain(trait_test(atom.what.predicate, scope))
+    def _known(self, table: str, names: tuple[str, ...], atoms: list[Atom]) -> exp.Query:
+        """What is known of a device beside its events."""
+        masks = {atom.mask for atom in atoms}
+        apart = len(masks) > 1
+        tests = [(atom, self._record(atom, apart=apart)) for atom in atoms]
+        scope, also = self.scopes[min(masks)], self._tested(tests)
+        if table == "scores":
+            return scope.scores(names, [], also=also, carried=not apart)
+        once = apart or any(atom.what != EXISTS for atom in atoms)
+        return scope.traits(names, [], once=once, also=also, carried=not apart)
 
-    def _score(self, atom: Atom) -> exp.Expr:
-        assert isinstance(atom.what, Score)
-        return certain(score_having(atom.what.predicate, self.scopes[atom.mask]))
+    def _record(self, atom: Atom, *, apart: bool) -> exp.Expr:
+        """The test of a device's records; `apart`, of those that the atom's mask may see."""
+        scope = self.scopes[atom.mask]
+        match atom.what:
+            case Trait(predicate):
+                test = certain(trait_test(predicate, scope))
+            case Held():
+                test = held_having(atom.what, scope)
+            case Score(predicate):
+                test = certain(score_having(predicate, scope))
+            case _:
+                test = exp.true()
+        if not apart:
+            return test
+        seen = compare(call("countIf", scope.flags_guard()), ">", number(0))
+        return all_of([seen, _with_flags(test, scope)])
 
     def _apart(self, atom: Atom, scope: Scope) -> exp.Query:
         """The devices of an atom that takes part in no other read."""
@@ -218,24 +231,32 @@ class Reading:
             mask: SharedScan(self.scopes[mask], everything, part[1], apart=len(masks) > 1)
             for mask in masks
         }
-        words: dict[int, exp.Expr] = {}
-        grouped_ = False
-        for region in self.layout.regions[part]:
+        words: dict[int, list[exp.Expr]] = {}
+        for region in self.layout.regions.get(part, ()):
             for mask, word in region.words.items():
-                row = scans[mask].stretched(region)
-                if row is None and not scans[mask].apart:
-                    words[word] = either([call("toUInt64", exp.true())])
-                    continue
-                grouped_ = True
-                words[word] = scans[mask].gathered(row or call("toUInt64", exp.true()))
+                row = scans[mask].gathered(scans[mask].stretched(region))
+                words.setdefault(word, []).append(row)
         tests = [
             (atom, scans[atom.mask].test(condition_of(atom)))
             for atom in atoms
             if not isinstance(condition_of(atom), Did)
         ]
         first = next(iter(scans.values()))
-        words |= self._bits(tests)
-        return first.read(self._words(words), once=grouped_ or bool(tests))
+        for word, bits in self._bits(tests).items():
+            words.setdefault(word, []).append(bits)
+        return first.read(self._words({word: either(bits) for word, bits in words.items()}))
+
+
+def _with_flags(test: exp.Expr, scope: Scope) -> exp.Expr:
+    """A test of many records as one of those that carried the flags of the mask."""
+    for one in list(test.find_all(exp.Anonymous)):
+        if one.name in _AGGREGATES:
+            one.set("this", f"{one.name}If")
+            one.append("expressions", scope.flags_guard())
+        elif one.name in _SELECTIVE:
+            selected = one.expressions[-1].copy()
+            one.expressions[-1].replace(all_of([scope.flags_guard(), selected]))
+    return test
 
 
 def _conjuncts(where: Predicate) -> tuple[Predicate, ...]:
