@@ -353,8 +353,10 @@ class Scan:
             both = exp.Add(this=low, expression=call("toDecimal256", high, number(9)))
             return _cut(exp.Paren(this=both), number(2))
         name = {"sum": "sum", "min": "min", "max": "max", "distinct": "uniqExact"}[measure.kind]
-        total = _aggregate(name, value, own)
-        return call("ifNull", total, number(0)) if measure.kind == "sum" else total
+        if measure.kind == "sum":
+            # Sums of what is never NULL keep half the state, and over no values they are 0.
+            value = call("ifNull", value, number(0))
+        return _aggregate(name, value, own)
 
     def _period(self, kind: str, zone: str) -> exp.Expr:
         """A number or date that is the same for rows of one local day, week or month."""

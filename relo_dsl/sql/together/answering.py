@@ -64,7 +64,7 @@ class Answering:
         known = select([named(device(), who), *met], subquery(self._merged(reads, names)))
         told = named(call("arrayJoin", codes), code)
         found = select([column(who), told], subquery(known))
-        drawn = self.params.alias() if self._drawing else None
+        drawn = self.params.alias() if self._drawn_places else None
         if drawn is not None:
             drawing = named(self._drawn(who, code), drawn)
             found = select([column(who), column(code), drawing], subquery(found))
@@ -93,10 +93,12 @@ class Answering:
 
     @cached_property
     def _words(self) -> list[tuple[int, list[Asked]]]:
-        """The plans, 64 of one mask together, those with a sample or a holdout after all others."""
+        """The plans, 64 of one mask together, those with a sample or a holdout before all others:
+        what is drawn for stands in arrays, which are dear to the engine's analysis.
+        """
         groups: dict[tuple[bool, int], list[Asked]] = {}
         for one in self.asked:
-            groups.setdefault((one.plan.plan.shares is not None, one.plan.mask), []).append(one)
+            groups.setdefault((one.plan.plan.shares is None, one.plan.mask), []).append(one)
         return [
             (mask, group[start : start + WORD])
             for (_, mask), group in sorted(groups.items(), key=lambda item: item[0])
@@ -193,8 +195,10 @@ class Answering:
     # ---- samples and holdouts ------------------------------------------------------------------
 
     @cached_property
-    def _drawing(self) -> bool:
-        return any(one.plan.plan.shares is not None for one in self.asked)
+    def _drawn_places(self) -> list[Asked | None]:
+        """The places up to the last of a plan with a sample or a holdout."""
+        drawn = [i for i, one in enumerate(self._places) if one and one.plan.plan.shares]
+        return self._places[: drawn[-1] + 1] if drawn else []
 
     def _of_place(self, name: str, kind: str, values: list[Any], code: str) -> exp.Expr:
         """What an array holds at the place of a code."""
@@ -204,13 +208,12 @@ class Answering:
 
     def _drawn(self, who: str, code: str) -> exp.Expr:
         """The first bytes of the hash that samples go by; 0 where nothing is drawn."""
-        first = next(i for i, one in enumerate(self._places) if one and one.plan.plan.shares)
-        asks = exp.Between(this=column(code), low=number(first), high=number(LACKING - 1))
+        asks = compare(column(code), "<", number(len(self._drawn_places)))
         names = [
             f"{one.plan.client}|{one.plan.plan.shares.name}|"
             if one and one.plan.plan.shares
             else ""
-            for one in self._places
+            for one in self._drawn_places
         ]
         name = self._of_place("names", "Array(String)", names, code)
         return call("if", asks, drawn_number(name, column(who)), number(0))
@@ -218,18 +221,21 @@ class Answering:
     def _part(self, code: str, drawn: str | None) -> exp.Expr:
         if drawn is None:
             return number(0)
-        ends = [_end(one, "held_from") for one in self._places]
-        held = self._of_place("held", "Array(UInt128)", ends, code)
-        return call("if", compare(column(drawn), ">=", held), number(1), number(0))
+        ends = [_last(one, "held_from") for one in self._drawn_places]
+        kept = self._of_place("kept", "Array(Int128)", ends, code)
+        return call("if", compare(column(drawn), ">", kept), number(1), number(0))
 
     def _sampled(self, code: str, drawn: str) -> exp.Expr:
-        ends = [_end(one, "below") for one in self._places]
-        below = self._of_place("below", "Array(UInt128)", ends, code)
-        return compare(column(drawn), "<", below)
+        ends = [_last(one, "below") for one in self._drawn_places]
+        sampled = self._of_place("sampled", "Array(Int128)", ends, code)
+        return compare(column(drawn), "<=", sampled)
 
 
-def _end(one: Asked | None, name: str) -> int:
-    """Where a share ends or begins; past every number where it takes all, or none."""
+def _last(one: Asked | None, name: str) -> int:
+    """The last number of a share; past every number where it takes all.
+
+    Past the end of its array there is 0, which is what was drawn there: all are members.
+    """
     shares = None if one is None else one.plan.plan.shares
     found = None if shares is None else getattr(shares, name)
-    return 2**64 if found is None else int(found)
+    return 2**64 if found is None else int(found) - 1

@@ -40,7 +40,7 @@ _WORD = 64
 _BLANK = "toFixedString('', 16)"
 _PLACE = "bitAnd({code}, 65535) + 1"
 _DRAWN = (
-    "if({code} BETWEEN {first} AND 65535, reinterpretAsUInt64(reverse(substring(SHA256(concat("
+    "if({code} < {end}, reinterpretAsUInt64(reverse(substring(SHA256(concat("
     "arrayElement({{names: Array(String)}}, {place}), lower(hex({who})))), 1, 8))), 0)"
 )
 #: Aggregates whose last argument says which rows they take.
@@ -120,11 +120,11 @@ def _prove_rows(tree: exp.Select) -> exp.Select:
     part, where = "0", None
     if emitted is not found:
         drawn = found.expressions[-1].alias
-        part = f"if({drawn} >= arrayElement({{held: Array(UInt128)}}, {place}), 1, 0)"
-        where = parsed(f"({lacks} OR {drawn} < arrayElement({{below: Array(UInt128)}}, {place}))")
-        between = found.expressions[-1].find(exp.Between)
-        first = between.args["low"].name if between is not None else ""
-        number = _DRAWN.format(code=code, who=who, place=place, first=first)
+        part = f"if({drawn} > arrayElement({{kept: Array(Int128)}}, {place}), 1, 0)"
+        where = parsed(f"({lacks} OR {drawn} <= arrayElement({{sampled: Array(Int128)}}, {place}))")
+        below = found.expressions[-1].find(exp.LT)
+        end = below.expression.name if below is not None else ""
+        number = _DRAWN.format(code=code, who=who, place=place, end=end)
         columns = [exp.column(who), exp.column(code), parsed(number)]
         if [one.unalias() for one in found.expressions] != columns or found.args.get("where"):
             raise ScopeError("samples are not drawn as they should be")

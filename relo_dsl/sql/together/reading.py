@@ -126,13 +126,15 @@ class SharedScan(Scan):
     def _are_all(self, rows: list[Rows]) -> bool:
         return not self.apart and super()._are_all(rows)
 
-    def read(self, also: Sequence[exp.Alias]) -> exp.Select:
+    def read(self, also: Sequence[exp.Alias], having: list[exp.Expr]) -> exp.Select:
         """The devices of the rows that matter to any leaf."""
         plain = replace(self, apart=False)
         where, window = plain._wanted()
         if len(plain._remaining) > _FEW_TESTS:
             where = where[:-1]
-        return self.scope.events(self.types, window, where, [], also=also, carried=not self.apart)
+        return self.scope.events(
+            self.types, window, where, having, also=also, carried=not self.apart
+        )
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,10 @@ class Reading:
             bits.setdefault(word, []).append((place.bit_length() - 1, test))
         return {word: bits_of(found) for word, found in bits.items()}
 
+    def _any_bit(self, bits: Iterable[int]) -> exp.Expr:
+        """Whether a row says anything: what does not need not be put together with others."""
+        return compare(either([column(self.names[word]) for word in bits]), "!=", number(0))
+
     # ---- records -------------------------------------------------------------------------------
 
     def _known(self, table: str, names: tuple[str, ...], atoms: list[Atom]) -> exp.Query:
@@ -189,11 +195,14 @@ class Reading:
         masks = {atom.mask for atom in atoms}
         apart = len(masks) > 1
         tests = [(atom, self._record(atom, apart=apart)) for atom in atoms]
-        scope, also = self.scopes[min(masks)], self._tested(tests)
+        scope, bits = self.scopes[min(masks)], self._bits(tests)
+        also = self._words(bits)
+        if not apart and all(atom.what == EXISTS for atom in atoms):
+            return scope.traits(names, [], once=False, also=also)
+        having = [self._any_bit(bits)]
         if table == "scores":
-            return scope.scores(names, [], also=also, carried=not apart)
-        once = apart or any(atom.what != EXISTS for atom in atoms)
-        return scope.traits(names, [], once=once, also=also, carried=not apart)
+            return scope.scores(names, having, also=also, carried=not apart)
+        return scope.traits(names, having, also=also, carried=not apart)
 
     def _record(self, atom: Atom, *, apart: bool) -> exp.Expr:
         """The test of a device's records; `apart`, of those that the atom's mask may see."""
@@ -242,9 +251,11 @@ class Reading:
             if not isinstance(condition_of(atom), Did)
         ]
         first = next(iter(scans.values()))
+        having = [] if words else [self._any_bit(self._bits(tests))]
         for word, bits in self._bits(tests).items():
             words.setdefault(word, []).append(bits)
-        return first.read(self._words({word: either(bits) for word, bits in words.items()}))
+        also = self._words({word: either(bits) for word, bits in words.items()})
+        return first.read(also, having)
 
 
 def _with_flags(test: exp.Expr, scope: Scope) -> exp.Expr:
