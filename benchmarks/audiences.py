@@ -27,6 +27,22 @@ MASKS = {"meta": 4, "google_ads": 4, "dv360": 4, "email": 16, "onsite": 2, "push
 _SHORT, _LONG = (1, 3, 7, 14, 30), (30, 60, 90, 120, 180, 365)
 _REVENUES = (500, 1000, 2000, 5000, 10_000, 15_000, 20_000, 25_000)
 _LINES = ("MX", "US", "EU", "home", "garden")
+#: Half of the audiences say one thing more, in the manner of `segments/`: who else is left out.
+_FURTHER = (
+    ("no refund within 60d", "countIf({refund} AND {60}) = 0"),
+    ("visit within 90d", "countIf({visit} AND {90}) > 0"),
+    ("product_view within 60d", "countIf({view} AND {60}) > 0"),
+    ("count(purchase) >= 2 within 365d", "countIf({purchase} AND {365}) >= 2"),
+    (
+        "sum(purchase.revenue) > 1000 within 365d",
+        "ifNull(sumIf(n_revenue, {purchase} AND {365}), 0) > 1000",
+    ),
+    (
+        "no purchase[coupon exists] within 90d",
+        "countIf({purchase} AND {90} AND s_coupon IS NOT NULL) = 0",
+    ),
+    ("not in segment loyal", "NOT (countIf({purchase} AND {180}) >= 4)"),
+)
 _PAGES = (1, 2, 5, 10, 20, 50, 100, 200, 250)
 
 
@@ -58,6 +74,9 @@ def audiences(number: int) -> list[Audience]:
         if (condition, MASKS[export]) in seen:
             continue
         seen.add((condition, MASKS[export]))
+        if naive is not None and draw.random() < 0.5:
+            further, also = draw.choice(_FURTHER)
+            condition, naive = f"{condition} and {further}", f"({naive}) AND {also}"
         name = f"{kind}_{len(found) + 1}"
         text = f"audience {name} type {kind} export {export} match {condition}"
         if "keep" not in condition and draw.random() < 0.04:

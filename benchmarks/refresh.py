@@ -85,7 +85,7 @@ class Compiled:
             workspace.add(SourceFile(f"{one.name}.seg", one.text))
         plans = [scope(workspace.plan(one.name)) for one in chosen]
         started = time.perf_counter()
-        made = passes(plans, NOW, devices=devices)
+        made = passes(plans, NOW, devices=devices, memory=LIMITS.spill_bytes)
         return cls(chosen, plans, made, time.perf_counter() - started)
 
 

@@ -72,6 +72,11 @@ class Limits(BaseModel):
     max_memory_bytes: Count = Field(4 * 2**30, ge=2**20)
     max_rows_to_read: Count = Field(10_000_000_000, ge=1)
 
+    @property
+    def spill_bytes(self) -> int:
+        """From here on groups go to disk, which is many times slower than memory."""
+        return self.max_memory_bytes // 4 * 3
+
 
 class Schedule(BaseModel):
     """How the scheduler goes about its work; times are in seconds."""

@@ -392,8 +392,7 @@ def _read_only(query: SqlQuery, limits: Limits) -> SqlQuery:
     settings = (
         f"readonly = 1, max_execution_time = {limits.max_seconds}, "
         f"max_memory_usage = {limits.max_memory_bytes}, "
-        # Groups that grow past three quarters of it go to disk.
-        f"max_bytes_before_external_group_by = {limits.max_memory_bytes // 4 * 3}, "
+        f"max_bytes_before_external_group_by = {limits.spill_bytes}, "
         f"max_rows_to_read = {limits.max_rows_to_read}"
     )
     return SqlQuery(f"{query.text}\nSETTINGS {settings}", query.params)

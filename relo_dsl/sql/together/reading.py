@@ -242,9 +242,13 @@ class Reading:
         }
         words: dict[int, list[exp.Expr]] = {}
         for region in self.layout.regions.get(part, ()):
+            # All masks have the same bits, written and analysed once.
+            bits = scans[next(iter(region.words))].stretched(region)
+            alias = self.scopes[atoms[0].mask].params.alias()
+            row: exp.Expr = exp.Paren(this=named(bits, alias))
             for mask, word in region.words.items():
-                row = scans[mask].gathered(scans[mask].stretched(region))
-                words.setdefault(word, []).append(row)
+                words.setdefault(word, []).append(scans[mask].gathered(row))
+                row = column(alias)
         tests = [
             (atom, scans[atom.mask].test(condition_of(atom)))
             for atom in atoms

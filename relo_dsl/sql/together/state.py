@@ -9,10 +9,10 @@ from relo_dsl.sql.together.atoms import EXISTS, Atom
 from relo_dsl.terms import Did, Extreme, Held, Measure, Not, Regularity, Score, Sequence, Trait
 
 #: An entry of a hash table: the key, its place, and what growing leaves free.
-_ENTRY = 64
+_ENTRY = 56
 _WORD = 8
 #: Bytes of one aggregate's state for one device; what holds many rows is taken for some dozens.
-_STATES = {"count": 8, "sum": 32, "avg": 48, "min": 40, "max": 40, "median": 256}
+_STATES = {"count": 8, "sum": 16, "avg": 48, "min": 40, "max": 40, "median": 256}
 _SET, _ARRAY, _OUTERMOST = 200, 256, 64
 
 

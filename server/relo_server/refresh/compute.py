@@ -82,7 +82,7 @@ class _Computation:
                 plans,
                 self._at,
                 devices=devices_of(self._engine, plans[0].client),
-                memory=self._engine.limits.max_memory_bytes // 2,
+                memory=self._engine.limits.spill_bytes,
             )
         except (UserError, EngineError) as error:
             self._apart(numbers, error)
