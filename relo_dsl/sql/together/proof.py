@@ -46,8 +46,8 @@ _DRAWN = (
 #: Aggregates whose last argument says which rows they take.
 _SELECTIVE = frozenset(
     (
-        *("sumIf", "minIf", "maxIf", "argMaxIf", "argMinIf", "uniqExactIf", "groupBitOrIf"),
-        *("groupArrayIf", "quantileExactLowIf", "quantileExactHighIf"),
+        *("countIf", "sumIf", "minIf", "maxIf", "argMaxIf", "argMinIf", "uniqExactIf"),
+        *("groupArrayIf", "groupBitOrIf", "quantileExactLowIf", "quantileExactHighIf"),
     )
 )
 #: Tables that may be read for several masks at once.
