@@ -240,14 +240,6 @@ class Engine:
             raise EngineError("the engine does not survive fork: open it in the child")
         return self._client
 
-    @property
-    def is_in(self) -> str:
-        """`IN`, where the rows of a stored table are looked up in a table of this connection's own.
-
-        On a cluster the set is worked out here and sent along: the shards do not have that table.
-        """
-        return "IN" if self.cluster is None else "GLOBAL IN"
-
     def migrate(self) -> None:
         """Brings the tables up to date, and clears away what an interrupted load left behind.
 
@@ -323,13 +315,29 @@ class Engine:
         settings: Mapping[str, object] | None = None,
     ) -> None:
         """Runs a statement that changes something. Raises EngineError."""
-        text, sent = self._prepared(SqlQuery(text, params or {}))
+        text, sent = self._prepared(self._internal(text, params))
         with self.translated():
             self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
 
+    def delete(self, table: str, condition: str, params: Mapping[str, object]) -> None:
+        """Deletes the rows of a table for which `condition` holds.
+
+        When it returns, nobody sees them. Raises EngineError; then some of them may be gone.
+        """
+        settings: dict[str, object] = {"lightweight_deletes_sync": 2}
+        if self.cluster is None:
+            deletion = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - texts of ours
+            self.command(deletion, params, settings)
+            return
+        # Every copy of a shard works out the sets for itself, and all come to the same.
+        settings["allow_nondeterministic_mutations"] = 1
+        text, sent = self._prepared(SqlQuery(self.cluster.delete(table, condition), params))
+        with self.translated():
+            self.client.command(text, parameters=sent or None, settings=settings)
+
     def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of an internal query, without limits."""
-        text, sent = self._prepared(SqlQuery(text, params or {}))
+        text, sent = self._prepared(self._internal(text, params))
         with self.translated():
             found = self.client.query(text, parameters=sent or None)
             return [tuple(row) for row in found.result_rows]
@@ -359,6 +367,9 @@ class Engine:
     def _compiled(self, query: SqlQuery, limits: Limits) -> SqlQuery:
         placed = query if self.cluster is None else self.cluster.query(query)
         return _read_only(placed, limits)
+
+    def _internal(self, text: str, params: Mapping[str, object] | None) -> SqlQuery:
+        return SqlQuery(self.cluster.internal(text) if self.cluster else text, params or {})
 
     def _prepared(self, query: SqlQuery) -> tuple[str, dict[str, object]]:
         params = sendable(query.params)

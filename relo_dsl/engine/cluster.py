@@ -60,6 +60,8 @@ _ALTER = re.compile(rf"ALTER TABLE {_NAME}\s+(.*)", re.DOTALL)
 _COLUMNS = re.compile(r"\b(?:ADD|DROP|MODIFY|RENAME|ALTER) COLUMN\b")
 _DROP = re.compile(rf"DROP TABLE (IF EXISTS )?{_NAME}")
 _FILL = re.compile(r"INSERT INTO ")
+_FROM = re.compile(r"\bFROM (\w+)")
+_SET = re.compile(r"(?<!GLOBAL )(?<!NOT )\b(NOT IN|IN) \(SELECT\b")
 _AGGREGATE = re.compile(
     r"(count|sum|min|max|avg|any|arg|uniq|quantile|group|median|top|var|std|entropy|first_|last_)",
     re.IGNORECASE,
@@ -145,6 +147,19 @@ class Cluster:
         names = (f"{name}_local", name) if _COLUMNS.search(changes) else (f"{name}_local",)
         return [f"ALTER TABLE {self._on(each)} {changes}" for each in names]
 
+    def delete(self, name: str, condition: str) -> str:
+        """`DELETE FROM name WHERE condition`: each shard looks at what is on it, no further.
+
+        That goes for the sets that `condition` looks into as well: where these are of devices, it
+        must be about the same device.
+        """
+
+        def local(table: str) -> str:
+            return f"{table}_local" if table in cut_tables() else table
+
+        condition = _FROM.sub(lambda m: f"FROM `{self.database}`.`{local(m[1])}`", condition)
+        return f"DELETE FROM {self._on(local(name))} WHERE {condition}"  # noqa: S608 - texts of ours
+
     def create_database(self) -> str:
         return f"CREATE DATABASE IF NOT EXISTS `{self.database}` ON CLUSTER `{self.name}`"
 
@@ -152,6 +167,12 @@ class Cluster:
         return f"`{self.database}`.`{table}` ON CLUSTER `{self.name}`"
 
     # ---- queries -------------------------------------------------------------------------------
+
+    def internal(self, text: str) -> str:
+        """A statement that is no compiled query: the node that was asked works out the sets that it
+        looks into, and sends them along.
+        """
+        return _SET.sub(r"GLOBAL \1 (SELECT", text)
 
     def query(self, query: SqlQuery) -> SqlQuery:
         """A query that was compiled for one server, with the same answer on the cluster."""

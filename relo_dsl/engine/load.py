@@ -152,9 +152,9 @@ def load_list(engine: Engine, client: int, name: str, devices: Iterable[str], *,
     )
     engine.insert_arrow("lists", table, one_part=True)
     if last:
-        engine.command(
-            "DELETE FROM lists WHERE client_id = {c:UInt32} AND name = {n:String} "
-            "AND version < {v:UInt64}",
+        engine.delete(
+            "lists",
+            "client_id = {c:UInt32} AND name = {n:String} AND version < {v:UInt64}",
             {"c": client, "n": name, "v": last},
         )
     return len(keys)

@@ -63,12 +63,11 @@ def restamp(
 
 def _concerned(engine: Engine, table: str, fresh: str) -> bool:
     """Whether a table has rows at or after the earliest new consent of some device."""
-    is_in = engine.is_in
     rows = engine.rows(
         f"SELECT 1 FROM {table} AS s "
-        f"WHERE s.client_id {is_in} (SELECT client_id FROM ({fresh})) "
+        f"WHERE s.client_id IN (SELECT client_id FROM ({fresh})) "
         f"AND s.time >= (SELECT min(time) FROM ({fresh})) "
-        f"AND (s.client_id, s.device) {is_in} (SELECT client_id, device FROM ({fresh})) LIMIT 1"
+        f"AND (s.client_id, s.device) IN (SELECT client_id, device FROM ({fresh})) LIMIT 1"
     )
     return bool(rows)
 

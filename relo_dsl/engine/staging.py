@@ -149,11 +149,10 @@ class Staging:
 
     def _find_duplicates(self) -> None:
         self._engine.command(f"TRUNCATE TABLE {self._dropped}")
-        is_in = self._engine.is_in
         stored = " UNION ALL ".join(
             f"SELECT client_id, tie FROM {name} "
-            f"WHERE client_id {is_in} (SELECT client_id FROM {self._ids}) "
-            f"AND (client_id, tie) {is_in} (SELECT client_id, tie FROM {self._ids})"
+            f"WHERE client_id IN (SELECT client_id FROM {self._ids}) "
+            f"AND (client_id, tie) IN (SELECT client_id, tie FROM {self._ids})"
             + (" AND name = ''" if name == "traits" else "")
             for name in TABLES
         )
@@ -176,7 +175,7 @@ class Staging:
         self._engine.command(
             f"INSERT INTO {self._history} SELECT client_id, device, time, groupBitAnd(flags) FROM ("
             "SELECT client_id, device, time, flags FROM consent "
-            f"WHERE (client_id, device) {self._engine.is_in} ({devices}) UNION ALL "
+            f"WHERE (client_id, device) IN ({devices}) UNION ALL "
             f"SELECT client_id, device, time, flags FROM {self.tables['consent']} "
             f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
             ") GROUP BY client_id, device, time"

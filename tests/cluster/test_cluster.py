@@ -212,3 +212,25 @@ def test_a_cluster_needs_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("RELO_CLUSTER", "a`b")
     with pytest.raises(SettingsError, match="expected a name"):
         Settings.load(tmp_path)
+
+
+def test_a_deletion_looks_at_its_own_shard(engine: Engine) -> None:
+    condition = "a = 1 AND device NOT IN (SELECT device FROM membership WHERE device IN (SELECT 1))"
+    text = CLUSTER.delete("membership", f"{condition} AND v IN (SELECT v FROM versions)")
+    assert text == (
+        "DELETE FROM `relo`.`membership_local` ON CLUSTER `main` WHERE a = 1 AND device NOT IN "
+        "(SELECT device FROM `relo`.`membership_local` WHERE device IN (SELECT 1)) "
+        "AND v IN (SELECT v FROM `relo`.`versions`)"
+    )
+    [(shown,)] = engine.rows("SELECT formatQuery({s:String})", {"s": text})
+    assert "ON CLUSTER main" in str(shown)
+    assert CLUSTER.delete("lists", "a = 1") == (
+        "DELETE FROM `relo`.`lists` ON CLUSTER `main` WHERE a = 1"
+    )
+
+
+def test_the_node_that_was_asked_works_out_the_sets() -> None:
+    text = "SELECT 1 FROM t WHERE a IN (SELECT 1) AND b NOT IN (SELECT 2) AND c IN (1, 2)"
+    there = "SELECT 1 FROM t WHERE a GLOBAL IN (SELECT 1) AND b GLOBAL NOT IN (SELECT 2)"
+    assert CLUSTER.internal(text) == f"{there} AND c IN (1, 2)"
+    assert CLUSTER.internal(CLUSTER.internal(text)) == CLUSTER.internal(text)

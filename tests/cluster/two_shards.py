@@ -11,6 +11,7 @@ so would a load that looked for duplicates or for consent. Prints what was compa
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 import tempfile
@@ -30,11 +31,14 @@ from relo_dsl.errors import UserError
 from relo_dsl.settings import Limits
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.times import parse_instant
+from relo_server.sets import Sets
 from tests.differential.cases import Case
 from tests.differential.collect import collect
 from tests.differential.runner import Tally, compare_case, load
 from tests.differential.world import DEVICES
 from tests.guards.cases import CASES
+from tests.versions.test_model import EVERYONE, Play
+from tests.versions.world import World
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -90,6 +94,9 @@ class _OneNode(Cluster):
     def alter(self, name: str, changes: str) -> list[str]:
         return [self._alone(each) for each in super().alter(name, changes)]
 
+    def delete(self, name: str, condition: str) -> str:
+        return self._alone(super().delete(name, condition))
+
     def _alone(self, statement: str) -> str:
         bare = statement.replace(f" ON CLUSTER `{self.name}`", "")
         return re.sub(r"Replicated(\w*MergeTree)\('[^']*', '[^']*'", r"\1(", bare)
@@ -119,6 +126,17 @@ class _Shards(Engine):
         return super()._compiled(query, limits)
 
 
+def _publish(cut: Engine, folder: Path, client: int) -> None:
+    """Versions, withdrawals, rollbacks and pruning, beside a model of what should be."""
+    with Sets.embedded(folder / "sets") as sets:
+        world = World(cut, sets, client)
+        world.populate(EVERYONE)
+        play = Play(world, random.Random(3))
+        for _ in range(25):
+            play.step()
+            play.check()
+
+
 def main() -> None:
     wanted, *asked = int(sys.argv[1]), *sys.argv[2:]
     drawn, _ = collect(wanted, 4)
@@ -145,6 +163,7 @@ def main() -> None:
             for client, case in placed:
                 found += map(str, compare_case(cut, client, case, tally, asked))
             ways = dict(cut.ways)
+            _publish(cut, Path(folder), next(clients))
             with suppress(UserError):
                 Engine(connect, lock=None, database="default", limits=Limits()).migrate()
                 found.append("tables of a cluster were taken for those of one server")

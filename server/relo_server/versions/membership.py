@@ -237,19 +237,13 @@ def prune(engine: Engine, oldest: Version) -> None:
         f"SELECT device, max(ordinal) FROM membership WHERE {old} AND {_published('o')} "
         "GROUP BY device"
     )
-    settings = {"lightweight_deletes_sync": 2}
-    engine.command(
-        f"DELETE FROM membership WHERE {old} "
-        f"AND ((device, ordinal) NOT IN ({latest}) OR NOT {_published('o')})",
+    engine.delete(
+        "membership",
+        f"{old} AND ((device, ordinal) NOT IN ({latest}) OR NOT {_published('o')})",
         params,
-        settings,
     )
     inside = f"SELECT device FROM membership WHERE {old} AND entered = 1"
-    engine.command(
-        f"DELETE FROM membership WHERE {old} AND entered = 0 AND device NOT IN ({inside})",
-        params,
-        settings,
-    )
+    engine.delete("membership", f"{old} AND entered = 0 AND device NOT IN ({inside})", params)
 
 
 def prune_old(engine: Engine, latest: Version, keep: int) -> None:
