@@ -48,9 +48,8 @@ from relo_dsl.terms import (
 
 _WHOLE = ("count", "distinct", "days", "weeks", "months")
 _OPPOSITE: dict[Op, Op] = {"=": "!=", "!=": "=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-#: The device has a visible event or identify: what the universe is made of.
-EXISTS: Literal["exists"] = "exists"
-ANY_EVENT = Did(Selection(()))
+#: The device has a visible identify. The universe is made of these and of any visible event.
+IDENTIFIED: Literal["identified"] = "identified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,13 @@ class Atom:
     """One leaf under one mask. `Not(…)` of a leaf about events is an atom too."""
 
     mask: int
-    what: Condition | Literal["exists"]
+    what: Condition | Literal["identified"]
+
+    @property
+    def condition(self) -> Condition:
+        """The leaf, of whichever atom is no `IDENTIFIED`."""
+        assert self.what != IDENTIFIED
+        return self.what
 
 
 Formula: TypeAlias = "Atom | Always | And[Formula] | Or[Formula] | Not[Formula]"
@@ -75,7 +80,8 @@ class Decomposing:
         """The condition for devices of the universe, as a formula that is false of any other."""
         found = self._of(condition, mask)
         if _may_hold_unseen(found):
-            found = _simple(And((Atom(mask, EXISTS), found)))
+            exists = Or((self._did(Did(Selection(())), mask), Atom(mask, IDENTIFIED)))
+            found = _simple(And((exists, found)))
         return found
 
     def _of(self, condition: Condition, mask: int) -> Formula:

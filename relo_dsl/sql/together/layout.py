@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from relo_dsl.sql.build import FALSE, call, number
 from relo_dsl.sql.leaves import leaves, rows_of
-from relo_dsl.sql.together.atoms import ANY_EVENT, EXISTS, Atom
-from relo_dsl.terms import Condition, Did, Predicate
+from relo_dsl.sql.together.atoms import Atom
+from relo_dsl.terms import Did, Predicate
 
 WORD = 64
 #: What is read at once: a table and which part of it, and the mask where it is of one mask alone.
@@ -112,14 +112,9 @@ class Words:
         return len(self.masks) - 1
 
 
-def condition_of(atom: Atom) -> Condition:
-    """What an atom asks of events; that of existence, any event."""
-    return ANY_EVENT if atom.what == EXISTS else atom.what
-
-
 def hull_of(atoms: Iterable[Atom], now: int) -> tuple[int | None, int]:
     """The shortest window that holds every row that any of the atoms is about."""
-    rows = [r for a in atoms for leaf in leaves(condition_of(a)) for r in rows_of(leaf, now)]
+    rows = [r for a in atoms for leaf in leaves(a.condition) for r in rows_of(leaf, now)]
     starts = [one.after for one in rows if one.after is not None]
     return min(starts) if len(starts) == len(rows) else None, max(one.until for one in rows)
 
@@ -133,7 +128,7 @@ def _windows(atoms: Sequence[Atom], now: int) -> Windows:
     after, until = hull_of(atoms, now)
     asked: Windows = {}
     for atom in atoms:
-        what = condition_of(atom)
+        what = atom.what
         if isinstance(what, Did):
             start, end = what.window.bounds(now)
             inner = (None if start == after else start, None if end == until else end)

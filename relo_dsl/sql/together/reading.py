@@ -20,13 +20,12 @@ from relo_dsl.sql.regularity import regularity_query
 from relo_dsl.sql.scans import Scan, ordered
 from relo_dsl.sql.scope import Scope, device
 from relo_dsl.sql.scores import score_having
-from relo_dsl.sql.together.atoms import EXISTS, Atom
+from relo_dsl.sql.together.atoms import IDENTIFIED, Atom
 from relo_dsl.sql.together.layout import (
     Layout,
     Part,
     Region,
     bits_of,
-    condition_of,
     either,
 )
 from relo_dsl.sql.traits import names_of, trait_test
@@ -54,8 +53,8 @@ _FEW_TESTS = 8
 def parts_of(atom: Atom) -> list[Part]:
     """What has to be read for an atom; the mask stands where a read is of one mask alone."""
     what, mask = atom.what, atom.mask
-    if what == EXISTS:
-        return [("events", (), 0), ("traits", ("",), 0)]
+    if what == IDENTIFIED:
+        return [("traits", ("",), 0)]
     match what:
         case Trait(predicate) | Held(predicate):
             return [("traits", names_of(predicate), 0)]
@@ -197,7 +196,7 @@ class Reading:
         tests = [(atom, self._record(atom, apart=apart)) for atom in atoms]
         scope, bits = self.scopes[min(masks)], self._bits(tests)
         also = self._words(bits)
-        if not apart and all(atom.what == EXISTS for atom in atoms):
+        if not apart and all(atom.what == IDENTIFIED for atom in atoms):
             return scope.traits(names, [], once=False, also=also)
         having = [self._any_bit(bits)]
         if table == "scores":
@@ -234,7 +233,7 @@ class Reading:
     # ---- events --------------------------------------------------------------------------------
 
     def _events(self, part: Part, atoms: list[Atom]) -> exp.Query:
-        everything = And(tuple(dict.fromkeys(condition_of(atom) for atom in atoms)))
+        everything = And(tuple(dict.fromkeys(atom.condition for atom in atoms)))
         masks = dict.fromkeys(atom.mask for atom in atoms)
         scans = {
             mask: SharedScan(self.scopes[mask], everything, part[1], apart=len(masks) > 1)
@@ -250,9 +249,9 @@ class Reading:
                 words.setdefault(word, []).append(scans[mask].gathered(row))
                 row = column(alias)
         tests = [
-            (atom, scans[atom.mask].test(condition_of(atom)))
+            (atom, scans[atom.mask].test(atom.condition))
             for atom in atoms
-            if not isinstance(condition_of(atom), Did)
+            if not isinstance(atom.condition, Did)
         ]
         first = next(iter(scans.values()))
         having = [] if words else [self._any_bit(self._bits(tests))]

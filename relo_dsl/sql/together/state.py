@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from relo_dsl.sql.leaves import leaves
-from relo_dsl.sql.together.atoms import EXISTS, Atom
+from relo_dsl.sql.together.atoms import IDENTIFIED, Atom
 from relo_dsl.terms import Did, Extreme, Held, Measure, Not, Regularity, Score, Sequence, Trait
 
 #: An entry of a hash table: the key, its place, and what growing leaves free.
@@ -33,7 +33,7 @@ def state_bytes(groups: Mapping[tuple[str, tuple[str, ...], int], Iterable[Atom]
 def _states(atom: Atom) -> dict[object, int]:
     """The aggregates of an atom and their bytes; equal ones are kept once."""
     what = atom.what
-    if what == EXISTS:
+    if what == IDENTIFIED:
         return {}
     operand = what.operand if isinstance(what, Not) else what
     match operand:
