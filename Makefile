@@ -34,8 +34,8 @@ $(STAMP): constraints.txt pyproject.toml
 demo: install ## Load a retailer's real data, build the audiences, show them
 	@$(BIN)/relo demo $(ARGS)
 
-test: install ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: install ## Run the tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: install ## Lint, types, import rules, layout and tests of the definitions, docs
 	$(BIN)/ruff check .

@@ -26,8 +26,6 @@ from relo_server.refresh.scheduler import Scheduler
 from relo_server.sets import Sets
 from tests.cli.conftest import Project, purchase
 
-pytest_plugins = ["tests.cli.conftest"]
-
 CATALOG = parse_catalog("events: {a: {properties: {n: number}}}")
 KEY = b"k" * 32
 
