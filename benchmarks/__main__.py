@@ -49,6 +49,10 @@ def default_store() -> Path:
 @click.option(
     "--devices", type=click.IntRange(10), help="query, storage: of how many.  [1 M, 100 k]"
 )
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path),
+    help="refresh: draw seconds by definitions into this SVG file.",
+)  # fmt: skip
 def main(
     name: str,
     as_json: bool,
@@ -57,6 +61,7 @@ def main(
     events: int | None,
     devices: int | None,
     members: tuple[int, ...],
+    picture: Path | None,
 ) -> None:
     """Measure ours beside the best that there is: in one run, taking turns.
 
@@ -79,6 +84,8 @@ def main(
     for one in names:
         click.echo(f"{one} …", err=True)
         found[one] = measure(one, store, sizes)
+    if picture and "refresh" in found:
+        draw_growth(found["refresh"], picture)
     if as_json:
         click.echo(json.dumps(found[name] if name != "all" else together(found)))
     else:
@@ -112,6 +119,17 @@ def _ratios(figures: Figures) -> dict[str, float]:
     ratios = figures["ratios"]
     assert isinstance(ratios, dict)
     return ratios
+
+
+def draw_growth(figures: Figures, path: Path) -> None:
+    """Seconds by how many definitions, together and one by one."""
+    from benchmarks.pictures import lines
+
+    growth = figures["growth"]
+    assert isinstance(growth, list)
+    ways = {"together": "ours", "one by one": "one_by_one"}
+    drawn = {way: [(one["definitions"], one[name]) for one in growth] for way, name in ways.items()}
+    lines(path, "definitions", drawn, upright="seconds")
 
 
 # ---- for people --------------------------------------------------------------------------------

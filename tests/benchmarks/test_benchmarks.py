@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import compile as compiling
-from benchmarks import publish, publish_reader, query, storage
-from benchmarks.__main__ import main, together
+from benchmarks import publish, publish_reader, query, refresh, storage
+from benchmarks.__main__ import draw_growth, main, together
 from benchmarks.data import CATALOG, make_store
 from benchmarks.definitions import SHARED_COUNT, definitions
 from relo_dsl.catalog import load_catalog
@@ -133,6 +133,20 @@ def test_all_of_them_together_keep_their_ratios_apart() -> None:
         "storage": {"ratios": {"demo": 9.0}},
     }
     assert together(found)["ratios"] == {"compile.sqlglot": 1.5, "storage.demo": 9.0}
+
+
+def test_refresh_compares_three_ways(tmp_path: Path) -> None:
+    figures: dict[str, Any] = refresh.run(
+        tmp_path, events=2_000, devices=100, number=60, rounds=1, growth=(1, 30)
+    )
+    assert set(figures["ratios"]) == {"one_by_one", "great_scan", "full_scan", "memory"}
+    assert figures["members"] > 0
+    assert 30 < figures["in_great_scan"] <= figures["definitions"] == 60
+    assert [one["definitions"] for one in figures["growth"]] == [1, 30]
+    draw_growth(figures, tmp_path / "growth.svg")
+    text = (tmp_path / "growth.svg").read_text(encoding="utf-8")
+    assert "one by one" in text
+    assert "together" in text
 
 
 def test_publish_compares_and_watches(tmp_path: Path) -> None:
