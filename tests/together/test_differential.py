@@ -21,6 +21,8 @@ _CONDITIONS = (
     "any event",
     "no any event",
     "no any event within 30d",
+    "view and not view before 2100-01-01",
+    "view or not view before 2100-01-01",
     "not any event before 7d ago",
     "purchase",
     "no purchase within 30d",

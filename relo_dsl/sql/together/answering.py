@@ -180,17 +180,20 @@ class Answering:
                 continue
             asked, values = found.get(word, (0, 0))
             value = bits if wanted is every else 0
-            if (asked & bits) and (values ^ value) & asked & bits:
-                return [(FALSE if every else TRUE).copy()]  # `a and not a`, or `a or not a`
+            if (values ^ value) & asked & bits:
+                # `a and not a`, or `a or not a`. No constant: whatever is read is looked at.
+                tests.append(self._bits_are(word, bits, value, every=every))
+                continue
             found[word] = asked | bits, values | value
         return tests + [
-            compare(
-                call("bitAnd", column(self.merged[word]), number(asked)),
-                "=" if every else "!=",
-                number(values),
-            )
+            self._bits_are(word, asked, values, every=every)
             for word, (asked, values) in sorted(found.items())
         ]
+
+    def _bits_are(self, word: int, bits: int, value: int, *, every: bool) -> exp.Expr:
+        """Whether these bits of a word are `value`; where not `every`, whether they are not."""
+        found = call("bitAnd", column(self.merged[word]), number(bits))
+        return compare(found, "=" if every else "!=", number(value))
 
     # ---- samples and holdouts ------------------------------------------------------------------
 
