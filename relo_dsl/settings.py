@@ -115,6 +115,21 @@ class Publishing(BaseModel):
     """So many versions, at least, can be gone back to and compared."""
 
 
+class Service(BaseModel):
+    """What callers of the service may ask of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: Count = Field(1_200, ge=1)
+    """Of one token or person."""
+    client_requests_per_minute: Count = Field(6_000, ge=1)
+    """Of one client, all its tokens and people together."""
+    largest_body: Count = Field(4 * 2**20, ge=1_024)
+    """Bytes of the largest request."""
+    origins: tuple[str, ...] = ()
+    """Web pages, `https://console.example`, whose scripts may call it; none unless named."""
+
+
 class Settings(BaseSettings):
     """Everything a project configures. `Settings.load()` reads file and environment.
 
@@ -156,6 +171,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     schedule: Schedule = Schedule()
     publishing: Publishing = Publishing()
+    service: Service = Service()
 
     @classmethod
     def settings_customise_sources(

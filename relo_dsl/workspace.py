@@ -86,6 +86,12 @@ class Workspace:
                 names.extend(self.add(read_source(file)))
         return names
 
+    def add_referred(self, others: Workspace) -> None:
+        """Adds the files of another workspace that define what is referred to and not here yet."""
+        while found := (self.references() - set(self.names)) & set(others.names):
+            for source in dict.fromkeys(others.source(name) for name in sorted(found)):
+                self.add(source)
+
     @property
     def names(self) -> list[str]:
         """The names of all definitions, in the order they were added."""

@@ -98,11 +98,7 @@ def add_referred(workspace: Workspace, folder: Path) -> None:
         return
     others = Workspace(workspace.catalog)
     others.add_paths([Path(shown_path(folder))])
-    while missing:
-        found = missing & set(others.names)
-        for source in dict.fromkeys(others.source(name) for name in sorted(found)):
-            workspace.add(source)
-        missing = (workspace.references() - set(workspace.names)) & set(others.names)
+    workspace.add_referred(others)
 
 
 def known_lists(workspace: Workspace, uploaded: ListNames | None) -> set[str]:

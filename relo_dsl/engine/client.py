@@ -227,6 +227,15 @@ class Engine:
             client._backend._summary = _chdb_summary  # type: ignore[attr-defined]
         return client
 
+    def another(self) -> Self:
+        """A second connection to the same store, for another thread. Close it before this one."""
+        cluster = None if self.cluster is None else self.cluster.name
+        made = type(self)(
+            self._connect, lock=None, database=self.database, limits=self.limits, cluster=cluster
+        )
+        made.is_embedded = self.is_embedded
+        return made
+
     def translated(self) -> translated:
         """Turns clickhouse-connect's errors into ours, which name this store."""
         return translated(self.where)

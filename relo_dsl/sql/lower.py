@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -40,7 +40,7 @@ from relo_dsl.sql.query import SqlQuery
 from relo_dsl.sql.ranking import PASSING, numbered, ranked, share_tests, valued
 from relo_dsl.sql.regularity import regularity_query
 from relo_dsl.sql.scans import Scan
-from relo_dsl.sql.scope import Scope, device
+from relo_dsl.sql.scope import Scope, Span, device
 from relo_dsl.sql.scores import score_query, score_test
 from relo_dsl.sql.traits import trait_query
 from relo_dsl.terms import (
@@ -331,9 +331,31 @@ def holdout_query(plan: ScopedPlan, now: int) -> SqlQuery:
     return _query(plan, now, device(), held_out=True)
 
 
-def count_query(plan: ScopedPlan, now: int) -> SqlQuery:
-    """How many members there are at T = `now`: one row, one column."""
-    return _query(plan, now, call("count"))
+def count_query(plan: ScopedPlan, now: int, span: Span = (None, None)) -> SqlQuery:
+    """How many members there are at T = `now`: one row, one column.
+
+    With a span, of the devices whose keys lie in it, and only their records are read. Raises
+    ValueError for a plan that compares devices with one another, which no part of them can tell.
+    """
+    if span != (None, None) and compares_devices(plan.plan):
+        raise ValueError("a plan that compares devices cannot be counted in parts")
+    return _query(plan, now, call("count"), span=span)
+
+
+def compares_devices(plan: Plan) -> bool:
+    """Whether it takes other devices to tell of one: a ranking, or what goes with a product."""
+    return plan.keep is not None or any(isinstance(node, Affine) for node in _walk(plan.condition))
+
+
+def _walk(condition: Condition) -> Iterator[Condition]:
+    """A condition and all conditions in it, those of references too."""
+    yield condition
+    match condition:
+        case Not(operand) | Reference(_, operand):
+            yield from _walk(operand)
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from _walk(operand)
 
 
 def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
@@ -363,19 +385,26 @@ def companions_query(plan: ScopedPlan, now: int, affine: Affine) -> SqlQuery:
     return _finished(companions(affine, scope, scope.params.alias()), lowering)
 
 
-def _query(plan: ScopedPlan, now: int, what: exp.Expr, *, held_out: bool = False) -> SqlQuery:
-    lowering = lowering_of(plan, now)
+def _query(
+    plan: ScopedPlan,
+    now: int,
+    what: exp.Expr,
+    *,
+    held_out: bool = False,
+    span: Span = (None, None),
+) -> SqlQuery:
+    lowering = lowering_of(plan, now, span)
     scope = lowering.scope
     tests = share_tests(plan.plan.shares, plan.client, scope.params, held_out=held_out)
     found = lowering.ranked(plan.plan)
     return _finished(select([what], subquery(found), [scope.consent_guard(), *tests]), lowering)
 
 
-def lowering_of(plan: ScopedPlan, now: int) -> Lowering:
+def lowering_of(plan: ScopedPlan, now: int, span: Span = (None, None)) -> Lowering:
     """What lowers one plan at one instant."""
     # Printing and reading SQL recurses: 200 levels of parentheses are a few thousand Python frames.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
-    return Lowering(Scope(plan, now, Parameters()))
+    return Lowering(Scope(plan, now, Parameters(), span=span))
 
 
 def _finished(query: exp.Select, lowering: Lowering) -> SqlQuery:

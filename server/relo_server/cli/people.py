@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from relo_dsl.engine.key import installation_key
 from relo_dsl.errors import UserError
 from relo_dsl.settings import Settings
-from relo_dsl.times import UNITS, TimeError, format_instant, parse_duration, parse_instant
+from relo_dsl.times import format_instant
 from relo_server.cli.stores import configured_client
 from relo_server.platform import Platform
 from relo_server.platform.audit import Audit, Entry
 from relo_server.platform.store import TenantSession
 from relo_server.security.keys import Purpose, derive
-
-#: Nothing that is asked to end is to hold longer.
-LONGEST = 3_653 * UNITS["d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +71,6 @@ def operator() -> str:
         return "os:unknown"
 
 
-def read_end(text: str | None, now: int) -> int | None:
-    """The instant of `--expires`: a duration from now, or a date or time. Raises UserError."""
-    if text is None:
-        return None
-    try:
-        end = now + parse_duration(text)
-    except TimeError:
-        try:
-            end = parse_instant(text)
-        except TimeError:
-            raise UserError(
-                f"`{text}` is neither a duration nor a time",
-                "write `--expires 90d`, or `--expires 2027-01-01`",
-            ) from None
-    if not now < end <= now + LONGEST:
-        raise UserError(f"`{text}` does not lie in the next ten years")
-    return end
-
-
 def day(instant: int | None, otherwise: str) -> str:
     """An instant to the minute, for tables."""
     return otherwise if instant is None else format_instant(instant)[:16].replace("T", " ")
-
-
-def moment(instant: int | None) -> str | None:
-    """An instant for JSON."""
-    return None if instant is None else format_instant(instant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -65,9 +65,9 @@ def create(
       relo token create --role partner --expires 90d --name agency --scope 'segments.*'
     """
     from relo_dsl.cli.output import emit_json
-    from relo_server.cli.people import office, operator, read_end
+    from relo_server.cli.people import office, operator
     from relo_server.security.roles import Role
-    from relo_server.security.tokens import NewToken, Tokens
+    from relo_server.security.tokens import NewToken, Tokens, read_end, token_json
 
     with office(settings) as at:
         new = NewToken(
@@ -81,7 +81,7 @@ def create(
             token, secret = Tokens(at.key).create(session, new, at.now)
             objects.append(token.id)
         if as_json:
-            emit_json({"token": secret.text, **_plain(token, at.now)})
+            emit_json({"token": secret.text, **token_json(token, at.now)})
             return
     click.echo(secret.text)
     click.echo(
@@ -103,12 +103,12 @@ def show(as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.output import emit_json
     from relo_dsl.cli.tables import plain_table, print_table
     from relo_server.cli.people import day, office
-    from relo_server.security.tokens import list_tokens
+    from relo_server.security.tokens import list_tokens, token_json
 
     with office(settings) as at, at.platform.tenant(at.client, reading=True) as session:
         tokens = list_tokens(session)
         if as_json:
-            emit_json({"client": at.client, "tokens": [_plain(one, at.now) for one in tokens]})
+            emit_json({"client": at.client, "tokens": [token_json(one, at.now) for one in tokens]})
             return
         if not tokens:
             click.echo(f"client {at.client} has no tokens; `relo token create` makes one")
@@ -134,14 +134,14 @@ def revoke(which: str, as_json: bool, settings: Settings) -> None:
     """
     from relo_dsl.cli.output import emit_json
     from relo_server.cli.people import office
-    from relo_server.security.tokens import revoke_token
+    from relo_server.security.tokens import revoke_token, token_json
 
     with office(settings) as at:
         with at.acting("tokens.revoke", which) as (session, objects):
             token = revoke_token(session, which, at.now)
             objects[:] = [f"{token.name} ({token.role})", token.id]
         if as_json:
-            emit_json(_plain(token, at.now))
+            emit_json(token_json(token, at.now))
         else:
             click.echo(f"token `{token.name}` ({token.hint}) is revoked")
 
@@ -155,24 +155,3 @@ def _life(token: Token, now: int) -> str:
         return "until revoked"
     ended = token.expires_at <= now
     return f"{'expired' if ended else 'until'} {day(token.expires_at, '')}"
-
-
-def _plain(token: Token, now: int) -> dict[str, Any]:
-    from relo_server.cli.people import moment
-
-    expired = token.expires_at is not None and token.expires_at <= now
-    state = "revoked" if token.revoked_at is not None else "expired" if expired else "valid"
-    return {
-        "id": token.id,
-        "client": token.client_id,
-        "name": token.name,
-        "role": token.role,
-        "scopes": token.scopes,
-        "hint": token.hint,
-        "state": state,
-        "created": moment(token.created_at),
-        "created_by": token.created_by,
-        "expires": moment(token.expires_at),
-        "revoked": moment(token.revoked_at),
-        "last_used": moment(token.last_used_at),
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -66,12 +66,12 @@ def show(as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.output import emit_json
     from relo_dsl.cli.tables import plain_table, print_table
     from relo_server.cli.people import day, office
-    from relo_server.security.users import list_users
+    from relo_server.security.users import list_users, user_json
 
     with office(settings) as at, at.platform.tenant(at.client, reading=True) as session:
         users = list_users(session)
     if as_json:
-        emit_json({"client": at.client, "users": [_plain(user) for user in users]})
+        emit_json({"client": at.client, "users": [user_json(user) for user in users]})
         return
     if not users:
         click.echo(f"client {at.client} has no users; `relo user add NAME --role ROLE` adds one")
@@ -141,22 +141,9 @@ def _on_terminal() -> bool:
 
 def _tell(user: User, text: str, as_json: bool) -> None:
     from relo_dsl.cli.output import emit_json
+    from relo_server.security.users import user_json
 
     if as_json:
-        emit_json(_plain(user))
+        emit_json(user_json(user))
     else:
         click.echo(text)
-
-
-def _plain(user: User) -> dict[str, Any]:
-    from relo_server.cli.people import moment
-
-    return {
-        "id": user.id,
-        "client": user.client_id,
-        "name": user.name,
-        "role": user.role,
-        "created": moment(user.created_at),
-        "password_set": moment(user.password_at),
-        "disabled": moment(user.disabled_at),
-    }

@@ -137,6 +137,7 @@ class Audience(Tenant, Base):
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(server_default="")
     text: Mapped[str]
     owner: Mapped[str]
     file: Mapped[str | None]

@@ -68,6 +68,7 @@ _TABLE = (
     Operation("segments.preview", "POST", "/segments/preview", "size, clause by clause", _ALL),
     Operation("segments.estimate", "POST", "/segments/estimate", "size, as one types", _ALL),
     Operation("audiences.build", "POST", "/audiences/build", "make one from a form", _MANAGE),
+    Operation("builds.read", "GET", "/builds/{id}", "see how a build goes", _MANAGE),
     Operation("audiences.list", "GET", "/audiences", "see which there are", _ALL),
     Operation("audiences.read", "GET", "/audiences/{name}", "read one", _ALL),
     Operation("audiences.write", "PUT", "/audiences/{name}", "write one", _MANAGE),
@@ -84,8 +85,6 @@ _TABLE = (
         "audiences.member", "GET", "/audiences/{name}/members/{device}", "ask for one", _MANAGE
     ),
     Operation("memberships.read", "POST", "/memberships", "ask for many devices", _MANAGE),
-    Operation("sync.plan", "POST", "/sync/plan", "see what a folder changes", _MANAGE),
-    Operation("sync.apply", "POST", "/sync/apply", "take a folder over", _MANAGE),
     Operation("catalog.read", "GET", "/catalog", "see what can be named", _ALL),
     Operation("schedule.read", "GET", "/schedule", "see what runs when", _ALL),
     Operation("tokens.list", "GET", "/tokens", "see tokens", _ADMIN),

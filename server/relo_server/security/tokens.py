@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from ulid import ULID
 
 from relo_dsl.diagnostics import did_you_mean
 from relo_dsl.errors import UserError
+from relo_dsl.times import UNITS, TimeError, format_instant, parse_duration, parse_instant
 from relo_server.platform import Platform
 from relo_server.platform.models import Token
 from relo_server.platform.store import TenantSession
@@ -22,6 +24,8 @@ from relo_server.security.secrets import Secret, new_secret, read_secret
 PREFIX = "relo"
 #: A use is noted when the last one noted lies so many milliseconds back: reading stays reading.
 USE_NOTED_EVERY = 60_000
+#: Nothing that is asked to end is to hold longer.
+LONGEST = 3_653 * UNITS["d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +140,47 @@ def new_id(now: int) -> str:
 def _scopes() -> Iterable[str]:
     groups = {name.partition(".")[0] + ".*" for name in OPERATIONS}
     return [*OPERATIONS, *sorted(groups)]
+
+
+def read_end(text: str | None, now: int) -> int | None:
+    """When something is to end: after a duration, or at a date or time. Raises UserError."""
+    if text is None:
+        return None
+    try:
+        end = now + parse_duration(text)
+    except TimeError:
+        try:
+            end = parse_instant(text)
+        except TimeError:
+            raise UserError(
+                f"`{text}` is neither a duration nor a time",
+                "write `90d`, or `2027-01-01`",
+            ) from None
+    if not now < end <= now + LONGEST:
+        raise UserError(f"`{text}` does not lie in the next ten years")
+    return end
+
+
+def token_json(token: Token, now: int) -> dict[str, Any]:
+    """What may be told of a token; its secret is not known."""
+    expired = token.expires_at is not None and token.expires_at <= now
+    state = "revoked" if token.revoked_at is not None else "expired" if expired else "valid"
+    return {
+        "id": token.id,
+        "client": token.client_id,
+        "name": token.name,
+        "role": token.role,
+        "scopes": token.scopes,
+        "hint": token.hint,
+        "state": state,
+        "created": moment(token.created_at),
+        "created_by": token.created_by,
+        "expires": moment(token.expires_at),
+        "revoked": moment(token.revoked_at),
+        "last_used": moment(token.last_used_at),
+    }
+
+
+def moment(instant: int | None) -> str | None:
+    """An instant for JSON."""
+    return None if instant is None else format_instant(instant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -16,7 +17,7 @@ from relo_server.security.clients import ensure_client
 from relo_server.security.passwords import Passwords
 from relo_server.security.principals import Principal, Refused
 from relo_server.security.roles import Role
-from relo_server.security.tokens import new_id
+from relo_server.security.tokens import moment, new_id
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,199}", re.ASCII)
 
@@ -104,6 +105,19 @@ def disable_user(session: TenantSession, name: str, now: int) -> User:
         user.disabled_at = now
     end_sessions(session, user.id, now)
     return user
+
+
+def user_json(user: User) -> dict[str, Any]:
+    """What may be told of a user."""
+    return {
+        "id": user.id,
+        "client": user.client_id,
+        "name": user.name,
+        "role": user.role,
+        "created": moment(user.created_at),
+        "password_set": moment(user.password_at),
+        "disabled": moment(user.disabled_at),
+    }
 
 
 def end_sessions(session: TenantSession, user_id: str, now: int) -> None:

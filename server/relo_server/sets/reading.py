@@ -50,6 +50,40 @@ def ask(client: redis.Redis, keys: SetKeys, members: Sequence[bytes]) -> Answers
     return Answers(info, [bool(hit) for answer in answers for hit in answer])
 
 
+def ask_several(
+    client: redis.Redis, keys: Sequence[SetKeys], members: Sequence[bytes]
+) -> list[Answers | None]:
+    """The same of several audiences, in two round trips as long as no set moves meanwhile."""
+    if len(members) > CHUNK or not keys:
+        return [ask(client, one, members) for one in keys]
+    with translated():
+        pointers = cast("list[bytes | None]", client.mget([one.pointer for one in keys]))
+        pipeline: Any = client.pipeline(transaction=True)
+        for one, key in zip(keys, pointers, strict=True):
+            for command in _commands(one, key or b"", [members] if members else []):
+                pipeline.execute_command(*command)
+        found = iter(pipeline.execute())
+    answers: list[Answers | None] = []
+    for one, key in zip(keys, pointers, strict=True):
+        raw, size, *hits, after, version = islice(found, 4 + bool(members))
+        if key is None and after is None:
+            answers.append(None)
+        elif after != key or not raw or raw[b"version"] != version:
+            answers.append(ask(client, one, members))  # it moved: read by itself
+        else:
+            info = read_info(one, after, raw, size)
+            _refuse_damaged(info)
+            answers.append(Answers(info, [bool(hit) for answer in hits for hit in answer]))
+    return answers
+
+
+def _commands(keys: SetKeys, key: bytes, parts: Sequence[Sequence[bytes]]) -> list[Command]:
+    """What is asked of one version, and whether it was that one throughout."""
+    commands: list[Command] = [("HGETALL", keys.info), ("SCARD", key)]
+    commands += [("SMISMEMBER", key, *part) for part in parts]
+    return [*commands, ("GET", keys.pointer), ("HGET", keys.info, "version")]
+
+
 def _read(
     client: redis.Redis, keys: SetKeys, parts: Sequence[Sequence[bytes]]
 ) -> tuple[SetInfo, list[list[int]]] | None:
@@ -59,15 +93,11 @@ def _read(
             key = cast(bytes | None, client.get(keys.pointer))
             if key is None:
                 return None
-            commands: list[Command] = [("HGETALL", keys.info), ("SCARD", key)]
-            commands += [("SMISMEMBER", key, *part) for part in parts]
             # Many parts would keep others waiting: then the version is compared instead.
             whole = len(parts) <= 1
             pipeline: Any = client.pipeline(transaction=whole)
-            for command in commands:
+            for command in _commands(keys, key, parts):
                 pipeline.execute_command(*command)
-            pipeline.execute_command("GET", keys.pointer)
-            pipeline.execute_command("HGET", keys.info, "version")
             raw, size, *answers, after, version = pipeline.execute()
             if after == key:
                 if not raw:

@@ -172,6 +172,12 @@ class Sets:
         """
         return reading.ask(self._redis, SetKeys(client, name), members)
 
+    def ask_several(
+        self, client: int, names: Sequence[str], members: Sequence[bytes]
+    ) -> list[Answers | None]:
+        """The same of several audiences, in their order."""
+        return reading.ask_several(self._redis, [SetKeys(client, n) for n in names], members)
+
     def contains(self, client: int, name: str, members: Sequence[bytes]) -> list[bool] | None:
         """For each device key whether it is a member: see `ask`."""
         answers = self.ask(client, name, members)
@@ -221,6 +227,11 @@ class Sets:
         `holder` names this process, and no other one ever. Its token is greater than every before.
         """
         return leases.take(self._redis, client, purpose, holder, seconds)
+
+    @property
+    def connections(self) -> redis.ConnectionPool:
+        """For what else keeps something short-lived on the same server."""
+        return self._redis.connection_pool
 
     def close(self) -> None:
         """Closes the connection, and stops the embedded server."""
