@@ -54,7 +54,7 @@ class Service:
     engine: Engine
     http: httpx.Client
     client: int
-    now: int = NOW
+    folder: Path
 
     def token(
         self, role: Role = Role.ADMIN, client: int | None = None,
@@ -63,7 +63,7 @@ class Service:
         of = self.client if client is None else client
         with self.house.platform.tenant(of) as session:
             new = NewToken(role.value, role, "a test", scopes=scopes)
-            return self.house.tokens.create(session, new, self.now)[1].text
+            return self.house.tokens.create(session, new, self.house.clock())[1].text
 
     def call(
         self, method: str, path: str, body: Any = None, *, role: Role = Role.ADMIN,
@@ -147,6 +147,6 @@ def service(tmp_path: Path, engine: Engine, sets: Sets, new_client: int) -> Iter
         try:
             app = make_app(house)
             with served(app) as http:
-                yield Service(app, house, engine, http, new_client)
+                yield Service(app, house, engine, http, new_client, tmp_path)
         finally:
             house.close()

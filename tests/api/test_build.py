@@ -33,7 +33,7 @@ def test_the_request_and_the_answer_that_users_know(service: Service) -> None:
     )  # fmt: skip
     assert found["built_at"].endswith("Z")
     assert found["text"] == (
-        "audience winback_mx\n  type winback\nmatch\n"
+        "audience winback_mx\n  type winback\n\nmatch\n"
         '  purchase[product_line = "MX" and revenue >= 50] within 180d\n'
         "  and no purchase within 30d\n"
     )

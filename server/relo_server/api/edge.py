@@ -63,7 +63,7 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, self._bounded(request, receive), sending)
+            await self._app(scope, await self._whole(request, receive), sending)
         except Exception as error:
             if status:
                 raise
@@ -71,24 +71,23 @@ class Edge:
         finally:
             self._finish(request, status, time.perf_counter() - started)
 
-    def _bounded(self, request: Request, receive: Receive) -> Receive:
-        """The body, as long as it is no larger than it may be."""
-        taken = 0
+    async def _whole(self, request: Request, receive: Receive) -> Receive:
+        """The body, read before anything is done. Raises Problem (413) where it is too large."""
         said = request.headers.get("content-length", "0")
-        too_large = Problem(
-            413, "too_large", f"the body is larger than {self._largest:,} bytes", "send it in parts"
-        )
-        refused = said.isdecimal() and int(said) > self._largest
+        size = int(said) if said.isdecimal() else 0
+        messages: list[Message] = []
+        while not messages or messages[-1].get("more_body"):
+            if size > self._largest:
+                raise Problem(
+                    413, "too_large", f"the body is larger than {self._largest:,} bytes",
+                    "send it in parts",
+                )  # fmt: skip
+            messages.append(await receive())
+            size = max(size, sum(len(one.get("body", b"")) for one in messages))
+        waiting = iter(messages)
 
         async def receiving() -> Message:
-            nonlocal taken
-            if refused:
-                raise too_large
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._largest:
-                raise too_large
-            return message
+            return next(waiting, None) or await receive()
 
         return receiving
 

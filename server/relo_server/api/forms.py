@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relo_dsl.catalog import Catalog, PropertyType
 from relo_dsl.diagnostics import did_you_mean
+from relo_dsl.source import SourceFile
+from relo_dsl.syntax import parse
+from relo_dsl.syntax.formatter import format_file
 from relo_dsl.syntax.nodes import Name, String
 from relo_dsl.syntax.writing import write_name, write_string
 from relo_server.api.problems import Problem
@@ -69,7 +72,7 @@ class Form(BaseModel):
 
 
 def definition(form: Form, catalog: Catalog) -> str:
-    """The text of the definition. Raises Problem where the form asks what cannot be."""
+    """The text of the definition, laid out. Raises Problem where the form asks what cannot be."""
     lines = [f"audience {write_name(Name(form.name))}", f"  type {form.audience_type}"]
     needs = _consent(form.filter.require_consent)
     if needs:
@@ -83,7 +86,8 @@ def definition(form: Form, catalog: Catalog) -> str:
     lines += ["match", f"  {bought}{within}"]
     if form.inactive_days:
         lines.append(f"  and no {PURCHASE} within {form.inactive_days}d")
-    return "\n".join(lines) + "\n"
+    parsed = parse(SourceFile(form.name, "\n".join(lines)))
+    return format_file(parsed.file)
 
 
 def _consent(needs: bool | int | list[str]) -> str:

@@ -108,7 +108,7 @@ class UserWanted(Strict):
 class UserChanged(Strict):
     """What is to change; whatever is left out stays."""
 
-    role: Role | None = None
+    role: Role | None = Field(None, examples=[Role.VIEWER])
     password: SecretStr | None = Field(None, max_length=1_000)
     disabled: bool | None = Field(None, description="`true`: nobody gets in by that name.")
 

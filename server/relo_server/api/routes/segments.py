@@ -36,7 +36,7 @@ from relo_server.preview import Preview, preview
 
 router = APIRouter(prefix="/segments", tags=["segments"], responses=problems())
 NDJSON = "application/x-ndjson"
-EXAMPLE = "audience gone_quiet\nmatch\n  purchase within 180d and no purchase within 30d\n"
+EXAMPLE = "audience gone_quiet\n\nmatch\n  purchase within 180d and no purchase within 30d\n"
 _EXAMPLE = Body(openapi_examples={"a definition": {"value": {"text": EXAMPLE}}})
 
 

@@ -29,7 +29,7 @@ class Login(Strict):
 class Continuing(Strict):
     """The refresh token of the last answer."""
 
-    refresh_token: SecretStr = Field(max_length=1_000)
+    refresh_token: SecretStr = Field(max_length=1_000, examples=["relorefresh_3_…"])
 
 
 @router.post("", name="session.login", operation_id="log_in")

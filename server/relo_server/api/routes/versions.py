@@ -33,13 +33,15 @@ _COUNTS = ("size", "entered", "left", "withheld")
 class Refreshing(Strict):
     """How to refresh."""
 
-    force: bool = Field(False, description="Publish whatever the size.")
+    force: bool = Field(False, examples=[True], description="Publish whatever the size.")
 
 
 class Back(Strict):
     """Where to go back to."""
 
-    version: str | int = Field(description="Its number, as in the history, or its id.")
+    version: str | int = Field(
+        examples=[12], description="Its number, as in the history, or its id."
+    )
 
 
 @router.post(
