@@ -25,7 +25,7 @@ VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::([?-])([^}]*))?\}")
 
 
 def test_everything_asked_for_is_there() -> None:
-    assert set(SERVICES) == {"clickhouse", "dragonfly", "postgres", "objects", "relo"}
+    assert set(SERVICES) == {"clickhouse", "dragonfly", "postgres", "objects", "relo", "api"}
     assert set(FILE) == {"name", "services", "configs", "volumes", "networks"}
 
 
@@ -74,6 +74,7 @@ def test_every_variable_of_relo_is_a_setting(
         monkeypatch.setenv(name, given)
     settings = Settings.load(tmp_path)
     assert settings.events == f"http://relo:{'ab' * 32}@clickhouse:8123"
+    assert settings.platform == f"postgresql://relo:{'ab' * 32}@postgres/relo"
     assert settings.sets == f"redis://:{'ab' * 32}@dragonfly:6379"
     assert (settings.database, settings.client, settings.timezone) == ("relo", 1, "UTC")
     # The project in the image is where the definitions are mounted.
