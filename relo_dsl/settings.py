@@ -43,7 +43,7 @@ PREFIX = "RELO_"
 NESTED = "__"
 
 # Variables that begin with RELO_ and are no settings.
-OTHER_VARIABLES = frozenset({"RELO_DEBUG", "RELO_CI"})
+OTHER_VARIABLES = frozenset({"RELO_DEBUG", "RELO_CI", "RELO_TOKEN"})
 
 EVENT_SCHEMES = ("http", "https", "clickhouse", "clickhouses")
 SET_SCHEMES = ("redis", "rediss", "unix")

@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
         "Operate", "relo_server.cli.migrate:command", "Copy the events into another store."
     ),
     "serve": Entry("Serve", "relo_server.cli.serve:command", "Serve the API over HTTP."),
+    "sync": Entry("Serve", "relo_server.cli.sync:command", "Bring this folder to a service."),
     "token": Entry("Serve", "relo_server.cli.token:command", "Make, list and end API tokens."),
     "user": Entry("Serve", "relo_server.cli.user:command", "Add, list and disable people."),
     "audit": Entry("Serve", "relo_server.cli.audit:command", "Read and prove who did what."),

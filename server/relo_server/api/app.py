@@ -28,6 +28,7 @@ from relo_server.api.routes import (
     segments,
     service,
     sessions,
+    sync,
     versions,
 )
 from relo_server.security.roles import OPERATIONS
@@ -71,7 +72,7 @@ def make_app(house: House) -> FastAPI:
     app.state.counts = live.Counts()
     app.state.metrics = metrics = Metrics(house)
     for module in (
-        segments, audiences, versions, live, members, project, office, sessions, service,
+        segments, audiences, versions, live, members, sync, project, office, sessions, service,
     ):  # fmt: skip
         app.include_router(module.router)
     app.mount("/docs-static", service.STATIC, name="docs-static")

@@ -23,8 +23,6 @@ from relo_server.security.revenue import Revenue
 
 #: What a definition that is sent is called in its diagnostics.
 DRAFT = "draft.seg"
-#: The file of a definition that the service keeps.
-_KEPT = "{name}.seg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,10 @@ class Definitions:
             probe.add(source)
             if all(self._client_of(probe, one) == client for one in probe.names):
                 workspace.add(SourceFile(name, source.text))
-        for row in rows:
-            workspace.add(SourceFile(row.file or _KEPT.format(name=row.name), row.text))
+        # A file of a folder that was taken over may define several.
+        texts = dict.fromkeys((row.file or f"{row.name}.seg", row.text) for row in rows)
+        for place, text in texts:
+            workspace.add(SourceFile(place, text))
         workspace.lists = frozenset(workspace.catalog.lists) | lists
         return Kept(workspace, {row.name: row for row in rows})
 

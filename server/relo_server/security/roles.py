@@ -85,6 +85,8 @@ _TABLE = (
         "audiences.member", "GET", "/audiences/{name}/members/{device}", "ask for one", _MANAGE
     ),
     Operation("memberships.read", "POST", "/memberships", "ask for many devices", _MANAGE),
+    Operation("sync.plan", "POST", "/sync/plan", "see what a folder changes", _MANAGE),
+    Operation("sync.apply", "POST", "/sync/apply", "take a folder over", _MANAGE),
     Operation("catalog.read", "GET", "/catalog", "see what can be named", _ALL),
     Operation("schedule.read", "GET", "/schedule", "see what runs when", _ALL),
     Operation("tokens.list", "GET", "/tokens", "see tokens", _ADMIN),
