@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
+from relo_server.sets import Overtaken
+from relo_server.sets.drafts import Draft
 from relo_server.versions import ledger, publication
 from relo_server.versions.publisher import STEPS
 from relo_server.versions.rebuild import rebuild
@@ -259,6 +262,35 @@ def test_an_overtaken_build_is_abandoned_and_done_again(world: World) -> None:
         {"c": world.client},
     )
     assert dict(rows) == {"prepared": 4, "published": 3, "abandoned": 1}
+
+
+def test_who_was_current_for_a_moment_is_not_abandoned(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a publication is lost, and another comes and records it as it finds it."""
+    world.refresh()
+    world.choose(each_device(49))
+    publish = Draft.publish
+
+    def lost(draft: Draft, *args: Any, **named: Any) -> None:
+        monkeypatch.setattr(Draft, "publish", publish)
+        publish(draft, *args, **named)
+        world.choose(each_device(48))
+        world.refresh()
+        raise Overtaken("base", unsure=True)
+
+    monkeypatch.setattr(publication, "MOST_CHANGES", 0)
+    monkeypatch.setattr(Draft, "publish", lost)
+    world.refresh()
+    steps = world.engine.rows(
+        "SELECT version, groupArray(step) FROM versions WHERE client_id = {c:UInt32} "
+        "GROUP BY version", {"c": world.client},
+    )  # fmt: skip
+    assert all("published" in found for _, found in steps)
+    assert all("abandoned" not in found for _, found in steps)
+    assert world.inside() == set(each_device(49)), "it was made again, on top of the other"
+    for version in world.history():
+        assert len(world.stored(version)) == version.size
 
 
 def test_a_storm_of_withdrawals_ends_with_an_error_that_says_so(world: World) -> None:

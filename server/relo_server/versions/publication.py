@@ -192,7 +192,9 @@ class _Attempt:
                 else:
                     self._change(item, epoch, *changes.get(version.version, ([], [])))
             except Overtaken as error:
-                abandoned.append(version)
+                if not error.unsure:
+                    # Otherwise it may have been current, and whoever came next recorded that.
+                    abandoned.append(version)
                 if error.damaged:
                     self.damaged.add(version.name)
                 if error.what == "lease":
