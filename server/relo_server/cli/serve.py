@@ -60,6 +60,7 @@ def command(host: str, port: int, as_json: bool, settings: Settings) -> None:
         )  # fmt: skip
         server = _server(config, app)
         with config.bind_socket() as socket:
+            socket.listen()  # from here on whoever reads the address can connect, and waits
             url = f"http://{host}:{socket.getsockname()[1]}"
             if as_json:
                 click.echo(json.dumps({"url": url}))
