@@ -30,7 +30,7 @@ _UNLIMITED = {
 
 
 def run(
-    _store: Path, *, members: int = 100_000, requests: int = 4_000, rounds: int = 5,
+    _store: Path, *, members: int = 100_000, requests: int = 2_000, rounds: int = 5,
     connections: int = 8, streams: int = 50,
 ) -> dict[str, object]:  # fmt: skip
     """Requests a second and the slowest hundredth of both, while streams of sizes go on."""
@@ -160,13 +160,13 @@ def _service(folder: Path, members: int) -> Iterator[tuple[int, str, int, list[b
 @contextmanager
 def _process(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """A process until the end of the block; its first line."""
-    running = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        assert running.stdout is not None
-        yield running.stdout.readline()
-    finally:
-        running.send_signal(signal.SIGTERM)
-        running.wait(timeout=60)
+    ) as running:  # fmt: skip
+        try:
+            assert running.stdout is not None
+            yield running.stdout.readline()
+        finally:
+            running.send_signal(signal.SIGTERM)
+            running.wait(timeout=60)

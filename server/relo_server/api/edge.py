@@ -76,14 +76,14 @@ class Edge:
         said = request.headers.get("content-length", "0")
         size = int(said) if said.isdecimal() else 0
         messages: list[Message] = []
-        while not messages or messages[-1].get("more_body"):
-            if size > self._largest:
-                raise Problem(
-                    413, "too_large", f"the body is larger than {self._largest:,} bytes",
-                    "send it in parts",
-                )  # fmt: skip
+        while size <= self._largest and (not messages or messages[-1].get("more_body")):
             messages.append(await receive())
             size = max(size, sum(len(one.get("body", b"")) for one in messages))
+        if size > self._largest:
+            raise Problem(
+                413, "too_large", f"the body is larger than {self._largest:,} bytes",
+                "send it in parts",
+            )  # fmt: skip
         waiting = iter(messages)
 
         async def receiving() -> Message:
