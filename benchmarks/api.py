@@ -68,6 +68,7 @@ async def _measured(
     told = sum(task.done() for task in watching)
     for task in watching:
         task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
     return {
         "live_streams": streams,
         "live_streams_that_broke_off": told,
@@ -116,14 +117,18 @@ async def _one(port: int, paths: Sequence[str], head: str, requests: int) -> lis
         spent.append(time.perf_counter() - started)
         assert body["member"] is True
     writer.close()
+    await writer.wait_closed()
     return spent
 
 
 async def _watch(port: int, path: str, head: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
-    while await reader.readline():
-        pass
+    try:
+        while await reader.readline():
+            pass
+    finally:
+        writer.close()
 
 
 # ---- processes -----------------------------------------------------------------------------------

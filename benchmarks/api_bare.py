@@ -11,6 +11,8 @@ from typing import Any
 import redis.asyncio
 import uvicorn
 
+from relo_server.api.listening import listening
+
 
 def app_of(socket: str, key: str) -> Any:
     """An ASGI application: `GET /HEX` answers whether these bytes are in the set."""
@@ -31,10 +33,9 @@ def app_of(socket: str, key: str) -> Any:
 
 def main() -> None:
     config = uvicorn.Config(
-        app_of(*sys.argv[1:3]), port=0, log_config=None, access_log=False, lifespan="off"
+        app_of(*sys.argv[1:3]), log_config=None, access_log=False, lifespan="off"
     )
-    with config.bind_socket() as socket:
-        socket.listen()
+    with listening("127.0.0.1", 0) as socket:
         print(socket.getsockname()[1], flush=True)
         uvicorn.Server(config).run([socket])
 

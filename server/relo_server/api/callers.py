@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,10 @@ from relo_server.api.house import House
 from relo_server.api.problems import Problem
 from relo_server.security.principals import Principal, Refused
 from relo_server.security.roles import OPERATIONS, ROLES, Role, shown_count
+
+#: A token that was revoked elsewhere is good for so long where it was just used.
+_REMEMBERED_SECONDS = 1.0
+_MOST_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,9 @@ async def called(request: Request) -> Caller:
     if scheme.lower() != "bearer" or not text:
         raise _unauthorised("give a token: `Authorization: Bearer relo_3_…`")
     try:
-        who = await house.aside(lambda: _recognise(house, text.strip()))
+        who = _remembered(house, text.strip())
+        if who is None:
+            who = await house.aside(lambda: _recognise(house, text.strip()))
     except Refused as refused:
         request.state.client = refused.client
         request.state.who = refused.subject
@@ -78,15 +85,28 @@ async def called(request: Request) -> Caller:
             403, "not_allowed", f"`{who.role.value}` may not do this: {OPERATIONS[operation].what}",
             f"it takes one of these roles: {able}, and a token whose scopes have `{operation}`",
         )  # fmt: skip
-    await house.aside(lambda: house.rates.take(who))
+    if not house.rates.take(who):
+        await house.aside(lambda: house.rates.settle(who))
     return Caller(house, who, operation)
+
+
+def _remembered(house: House, text: str) -> Principal | None:
+    """Who came with the same API token within the last second."""
+    found = house.known.get(text)
+    if found is None or time.monotonic() - found[0] > _REMEMBERED_SECONDS:
+        return None
+    return found[1]
 
 
 def _recognise(house: House, text: str) -> Principal:
     now = house.clock()
-    if text.startswith("relo_"):
-        return house.tokens.authenticate(house.platform, text, now)
-    return house.access.verify(house.platform, text, now)
+    if not text.startswith("relo_"):
+        return house.access.verify(house.platform, text, now)
+    who = house.tokens.authenticate(house.platform, text, now)
+    if len(house.known) >= _MOST_REMEMBERED:
+        house.known.clear()
+    house.known[text] = time.monotonic(), who
+    return who
 
 
 def _unauthorised(detail: str) -> Problem:

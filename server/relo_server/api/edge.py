@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -32,6 +33,9 @@ _DOCS_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "script-src 'self' 'unsafe-inline'; worker-src 'self' blob:; frame-ancestors 'none'"
 )
+#: What only asks a set and is asked very often: its line is written within moments, and the answer
+#: does not wait for that.
+_LOOKS = frozenset({"audiences.member", "memberships.read"})
 _log = logging.getLogger("relo.api")
 
 
@@ -109,7 +113,10 @@ class Edge:
             request_id=state.request_id,
         )
         client = getattr(state, "client", None)
-        await self._house.aside(lambda: self._house.write_down(client, entry))
+        urgent = operation not in _LOOKS or status >= 400
+        written = self._house.notes.add(client, entry, urgent=urgent)
+        if urgent:
+            await asyncio.wrap_future(written)
 
     def _finish(self, request: Request, status: int, seconds: float) -> None:
         operation = getattr(request.state, "operation", "") or "other"

@@ -15,11 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from relo_dsl.engine import Engine, StoreError
 from relo_dsl.engine.key import installation_key
 from relo_dsl.settings import Settings
+from relo_server.api.notes import Notes
 from relo_server.api.rates import Rates
 from relo_server.platform import Platform
-from relo_server.platform.audit import Audit, Entry
+from relo_server.platform.audit import Audit
 from relo_server.security.access import AccessTokens
 from relo_server.security.keys import Purpose, derive
+from relo_server.security.principals import Principal
 from relo_server.security.sessions import Sessions
 from relo_server.security.tokens import Tokens
 from relo_server.security.users import Users
@@ -102,7 +104,10 @@ class House:
         self.sessions = Sessions(self.key)
         self.users = Users()
         self.rates = Rates(sets, settings.service)
-        self._audit = Audit(derive(self.key, Purpose.AUDIT))
+        audit = Audit(derive(self.key, Purpose.AUDIT))
+        self.notes = Notes(platform, audit, self._now)
+        self.known: dict[str, tuple[float, Principal]] = {}
+        """Who was recognised by which credential, and when by the monotonic clock."""
         self._second = engine.another()
         self.building = Lane("building", engine)
         self.asking = Lane("asking", self._second)
@@ -119,6 +124,9 @@ class House:
             house._closing = stack.pop_all()
         return house
 
+    def _now(self) -> int:
+        return self.clock()
+
     @property
     def lanes(self) -> tuple[Lane, Lane]:
         return self.building, self.asking
@@ -127,16 +135,11 @@ class House:
         """What waits for the sets or the platform store, in a thread of its own."""
         return await run_in_threadpool(work)
 
-    def write_down(self, client: int | None, entry: Entry) -> None:
-        """A line of the audit, in its client's chain where there is a client."""
-        where = self.platform.shared() if client is None else self.platform.tenant(client)
-        with where as session:
-            self._audit.append(session, entry, self.clock())
-
     def close(self) -> None:
         """Finishes what was begun, starts nothing that waits, and closes the stores."""
         for lane in self.lanes:
             lane.close()
+        self.notes.close()
         self._second.close()
         self._closing.close()
 

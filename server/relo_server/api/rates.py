@@ -1,11 +1,13 @@
-"""How often a token and a client may ask: counted in the sets' server, for all workers together."""
+"""How often a token and a client may ask: counted in the sets' server, for all processes."""
 
 from __future__ import annotations
 
 import math
+import threading
 import time
+from dataclasses import dataclass
 
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
@@ -14,9 +16,27 @@ from relo_server.api.problems import Problem
 from relo_server.security.principals import Principal
 from relo_server.sets import Sets
 
+#: Requests are counted here for so long before the server is told of them together.
+_TOGETHER_SECONDS = 0.1
+#: So many callers are remembered; beyond that all of them are forgotten, which loses a tenth of a
+#: second of counts.
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class _Count:
+    """Requests that the server has not been told of, since when, and what it said last: how many
+    more there may be, or until when none.
+    """
+
+    since: float = 0.0
+    pending: int = 0
+    left: int = 0
+    full_until: float = 0.0
+
 
 class Rates:
-    """Counts over a sliding minute."""
+    """Counts over a sliding minute. What comes within a tenth of a second is told together."""
 
     def __init__(self, sets: Sets, service: Service) -> None:
         storage = RedisStorage(
@@ -25,17 +45,53 @@ class Rates:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._own = RateLimitItemPerMinute(service.requests_per_minute)
         self._client = RateLimitItemPerMinute(service.client_requests_per_minute)
+        self._counts: dict[tuple[str, ...], _Count] = {}
+        self._lock = threading.Lock()
 
-    def take(self, who: Principal) -> None:
-        """Counts a request. Raises Problem (429) where there were too many in the last minute."""
+    def take(self, who: Principal) -> bool:
+        """Counts a request; false where `settle` has to be asked, which asks the server.
+
+        Raises Problem (429) where there were too many in the last minute.
+        """
+        now = time.time()
+        with self._lock:
+            if len(self._counts) > _REMEMBERED:
+                self._counts.clear()
+            known = True
+            for names, item, what in self._limits(who):
+                count = self._counts.setdefault(names, _Count())
+                if now < count.full_until:
+                    raise _too_many(what, item, count.full_until - now)
+                count.pending += 1
+                fresh = now - count.since < _TOGETHER_SECONDS
+                known = known and fresh and count.pending <= count.left
+            return known
+
+    def settle(self, who: Principal) -> None:
+        """Tells the server of all that was counted. Raises Problem (429) as `take` does."""
+        for names, item, what in self._limits(who):
+            with self._lock:
+                count = self._counts.setdefault(names, _Count())
+                pending, count.pending, count.since = count.pending, 0, time.time()
+            taken = self._limiter.hit(item, *names, cost=min(pending, item.amount))
+            stats = self._limiter.get_window_stats(item, *names)
+            count.left = stats.remaining
+            if pending and not taken:
+                now = time.time()
+                wait = max(1.0, stats.reset_time - now)
+                count.full_until = now + min(wait, _TOGETHER_SECONDS)
+                raise _too_many(what, item, wait)
+
+    def _limits(self, who: Principal) -> tuple[tuple[tuple[str, ...], RateLimitItem, str], ...]:
         client = str(who.client)
-        for what, item, names in (
-            ("this credential", self._own, (client, who.subject)),
-            (f"client {client}", self._client, (client,)),
-        ):
-            if not self._limiter.hit(item, *names):
-                reset = self._limiter.get_window_stats(item, *names).reset_time
-                raise Problem(
-                    429, "too_many", f"{what} may ask {item.amount:,} times a minute",
-                    headers={"Retry-After": str(max(1, math.ceil(reset - time.time())))},
-                )  # fmt: skip
+        return (
+            ((client, who.subject), self._own, "this credential"),
+            ((client,), self._client, f"client {client}"),
+        )
+
+
+def _too_many(what: str, item: RateLimitItem, wait: float) -> Problem:
+    return Problem(
+        429, "too_many", f"{what} may ask {item.amount:,} times a minute",
+        headers={"Retry-After": str(max(1, math.ceil(wait)))},
+    )  # fmt: skip

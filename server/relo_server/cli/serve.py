@@ -50,24 +50,24 @@ def command(host: str, port: int, as_json: bool, settings: Settings) -> None:
 
     from relo_server.api.app import make_app
     from relo_server.api.house import House
+    from relo_server.api.listening import address_of, listening
 
+    # Whoever answers takes turns with those who work: quickly, so that no answer waits for long.
+    sys.setswitchinterval(0.0005)
     _log_to_stderr()
-    with House.open(settings) as house:
+    with listening(host, port) as socket, House.open(settings) as house:
         app = make_app(house)
         config = uvicorn.Config(
-            app, host=host, port=port, log_config=None, access_log=False,
-            server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,
+            app, log_config=None, access_log=False, server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )  # fmt: skip
-        server = _server(config, app)
-        with config.bind_socket() as socket:
-            socket.listen()  # from here on whoever reads the address can connect, and waits
-            url = f"http://{host}:{socket.getsockname()[1]}"
-            if as_json:
-                click.echo(json.dumps({"url": url}))
-            else:
-                click.echo(f"listening on {url}, described at {url}/docs")
-            sys.stdout.flush()
-            server.run([socket])
+        url = address_of(socket)
+        if as_json:
+            click.echo(json.dumps({"url": url}))
+        else:
+            click.echo(f"listening on {url}, described at {url}/docs")
+        sys.stdout.flush()
+        _server(config, app).run([socket])
 
 
 def _server(config: uvicorn.Config, app: FastAPI) -> uvicorn.Server:

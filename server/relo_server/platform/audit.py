@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,26 +52,34 @@ class Audit:
         The end of the chain stays locked until the transaction ends: let it be the last thing
         that a transaction does.
         """
+        return self.append_all(session, [(entry, now)])
+
+    def append_all(self, session: Session, entries: Sequence[tuple[Entry, int]]) -> int:
+        """The same of several, each with its instant; the number of the last one."""
         client = session.client if isinstance(session, TenantSession) else None
         seq, previous = _head(session, WHOLE)
-        line: dict[str, Any] = {
-            "seq": seq + 1,
-            "client_id": client,
-            "client_seq": None,
-            "at": now,
-            **{name: _storable(getattr(entry, name)) for name in Entry.__slots__},
-            "previous": previous,
-            "client_previous": None,
-        }
-        if client is not None:
-            client_seq, line["client_previous"] = _head(session, client)
-            line["client_seq"] = client_seq + 1
-        line["hash"] = line_hash(self._key, line)
-        session.execute(insert(AuditLine).values(line))
-        _move_head(session, WHOLE, seq + 1, line["hash"])
-        if client is not None:
-            _move_head(session, client, line["client_seq"], line["hash"])
-        return seq + 1
+        client_seq, client_previous = (None, None) if client is None else _head(session, client)
+        lines: list[dict[str, Any]] = []
+        for entry, now in entries:
+            seq += 1
+            client_seq = None if client_seq is None else client_seq + 1
+            line: dict[str, Any] = {
+                "seq": seq,
+                "client_id": client,
+                "client_seq": client_seq,
+                "at": now,
+                **{name: _storable(getattr(entry, name)) for name in Entry.__slots__},
+                "previous": previous,
+                "client_previous": client_previous,
+            }
+            line["hash"] = previous = line_hash(self._key, line)
+            client_previous = None if client is None else previous
+            lines.append(line)
+        session.execute(insert(AuditLine), lines)
+        _move_head(session, WHOLE, seq, previous)
+        if client is not None and client_seq is not None:
+            _move_head(session, client, client_seq, previous)
+        return seq
 
 
 def line_hash(key: bytes, line: Mapping[str, Any]) -> bytes:

@@ -89,7 +89,9 @@ async def revoke(caller: Called, id: Id) -> dict[str, Any]:
         with house.platform.tenant(caller.client) as session:
             if all(one.id != id for one in list_tokens(session)):
                 raise Problem(404, "unknown_token", f"there is no token `{id}`")
-            return token_json(revoke_token(session, id, now), now)
+            revoked = revoke_token(session, id, now)
+        house.known.clear()
+        return token_json(revoked, now)
 
     return await house.aside(work)
 
