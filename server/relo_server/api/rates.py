@@ -73,10 +73,14 @@ class Rates:
             with self._lock:
                 count = self._counts.setdefault(names, _Count())
                 pending, count.pending, count.since = count.pending, 0, time.time()
-            taken = self._limiter.hit(item, *names, cost=min(pending, item.amount))
+            # All but this one are answered already: they count even where others have used it up.
+            before = min(pending - 1, self._limiter.get_window_stats(item, *names).remaining)
+            if before > 0:
+                self._limiter.hit(item, *names, cost=before)
+            taken = pending < 1 or self._limiter.hit(item, *names)
             stats = self._limiter.get_window_stats(item, *names)
             count.left = stats.remaining
-            if pending and not taken:
+            if not taken:
                 now = time.time()
                 wait = max(1.0, stats.reset_time - now)
                 count.full_until = now + min(wait, _TOGETHER_SECONDS)
