@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relo_dsl.engine import Engine
-from tests.api.conftest import Service, buyers
+from tests.api.conftest import NOW, Service, buyers
 
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -133,6 +133,20 @@ def test_a_key_makes_a_repetition_harmless(service: Service) -> None:
     assert (other.status_code, other.json()["type"]) == (422, "urn:relo:problem:idempotency")
     fresh = service.ok("POST", "/audiences/build", form(service), idempotency_key="k2")
     assert fresh["device_count"] == 4
+
+
+def test_a_key_whose_request_was_lost(service: Service) -> None:
+    from relo_server.platform.models import IdempotencyKey
+
+    assert service.ok("POST", "/audiences/build", form(service), idempotency_key="k")
+    with service.house.platform.tenant(service.client) as session:
+        row = session.get(IdempotencyKey, (service.client, "k"))
+        assert row is not None
+        row.status = row.answer = None
+    waiting = service.call("POST", "/audiences/build", form(service), idempotency_key="k")
+    assert (waiting.status_code, waiting.headers["retry-after"]) == (409, "1")
+    service.house.clock = lambda: NOW + 16 * 60_000
+    assert service.ok("POST", "/audiences/build", form(service), idempotency_key="k")
 
 
 def test_what_failed_may_be_tried_with_the_same_key(service: Service) -> None:

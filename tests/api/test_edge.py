@@ -76,6 +76,19 @@ def test_a_store_that_is_away(service: Service, monkeypatch: pytest.MonkeyPatch)
     assert ready.json()["parts"]["events"] == "ok"
 
 
+def test_a_catalog_that_cannot_be_used(service: Service) -> None:
+    catalog = service.folder / "segments/catalog.yaml"
+    text = catalog.read_text()
+    for broken in ("events: [", None):
+        catalog.write_text(broken) if broken else catalog.unlink()
+        answer = service.call("GET", "/catalog")
+        assert answer.status_code == 503, answer.text
+        assert "the service's catalog cannot be used" in answer.json()["detail"]
+        assert service.http.get("/readyz").json()["parts"]["definitions"] != "ok"
+    catalog.write_text(text)
+    assert service.call("GET", "/catalog").status_code == 200
+
+
 def test_what_nobody_thought_of(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret detail")

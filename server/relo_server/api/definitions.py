@@ -12,6 +12,7 @@ from relo_dsl.catalog import Catalog, load_catalog
 from relo_dsl.cli.project import lists_in
 from relo_dsl.diagnostics import Severity, did_you_mean
 from relo_dsl.engine import Engine
+from relo_dsl.errors import UserError
 from relo_dsl.source import SourceFile
 from relo_dsl.syntax import nodes, read_source
 from relo_dsl.workspace import Workspace
@@ -49,7 +50,15 @@ class Definitions:
         self._known: dict[tuple[int, int], tuple[object, Kept]] = {}
 
     def catalog(self) -> Catalog:
-        return load_catalog(self._house.settings.catalog)
+        """The project's catalog. Raises Problem (503) where it cannot be used."""
+        try:
+            return load_catalog(self._house.settings.catalog)
+        except (UserError, OSError) as error:
+            reason = error.message if isinstance(error, UserError) else error.strerror
+            raise Problem(
+                503, "catalog", f"the service's catalog cannot be used: {reason}",
+                "whoever runs the service puts it right",
+            ) from error  # fmt: skip
 
     def of(self, engine: Engine, client: int) -> Kept:
         """All definitions of a client, bound against the catalog as it is now."""
@@ -81,7 +90,10 @@ class Definitions:
         settings = self._house.settings
         found = []
         for file in (settings.catalog, *sorted(settings.segments.rglob("*.seg"))):
-            about = file.stat()
+            try:
+                about = file.stat()
+            except OSError:
+                continue  # it goes away while we look: seen the next time
             found.append((str(file), about.st_mtime_ns, about.st_size))
         return tuple(found)
 

@@ -17,6 +17,8 @@ from relo_server.security.clients import ensure_client
 
 #: How long an answer is kept.
 KEPT = UNITS["d"]
+#: After so long a request without an answer has none coming: its process was killed.
+_LOST = 15 * UNITS["min"]
 
 
 async def once(
@@ -69,6 +71,9 @@ def _claim(caller: Caller, key: str, digest: bytes) -> JSONResponse | None:
                 422, "idempotency", "this Idempotency-Key was used for another request",
                 "a new request takes a new key",
             )  # fmt: skip
+        if found.status is None and now - found.created_at > _LOST:
+            found.created_at = now
+            return None
         if found.status is None or found.answer is None:
             raise Problem(
                 409, "idempotency", "the first request with this key is still at work",
