@@ -56,7 +56,7 @@ def default_store() -> Path:
 )
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path),
-    help="refresh: draw seconds by definitions into this SVG file.",
+    help="refresh, publish: draw seconds by how many into this SVG file.",
 )  # fmt: skip
 def main(
     name: str,
@@ -91,8 +91,8 @@ def main(
     for one in names:
         click.echo(f"{one} …", err=True)
         found[one] = measure(one, store, sizes)
-    if picture and "refresh" in found:
-        draw_growth(found["refresh"], picture)
+    if picture and name in _DRAWN:
+        _DRAWN[name](found[name], picture)
     if as_json:
         click.echo(json.dumps(found[name] if name != "all" else together(found)))
     else:
@@ -137,6 +137,24 @@ def draw_growth(figures: Figures, path: Path) -> None:
     ways = {"together": "ours", "one by one": "one_by_one"}
     drawn = {way: [(one["definitions"], one[name]) for one in growth] for way, name in ways.items()}
     lines(path, "definitions", drawn, upright="seconds")
+
+
+def draw_sizes(figures: Figures, path: Path) -> None:
+    """Seconds by how many members, ours and the raw loader's."""
+    from benchmarks.pictures import lines
+
+    sizes = [one for one in figures.values() if isinstance(one, dict) and "seconds" in one]
+    ways = {"published by relo": "ours", "raw SADD": "raw"}
+    drawn = {
+        way: [(one["members"], one["seconds"][name]) for one in sizes] for way, name in ways.items()
+    }
+    lines(path, "members", drawn, upright="seconds")
+
+
+_DRAWN: dict[str, Callable[[Figures, Path], None]] = {
+    "refresh": draw_growth,
+    "publish": draw_sizes,
+}
 
 
 # ---- for people --------------------------------------------------------------------------------

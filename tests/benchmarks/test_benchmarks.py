@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from benchmarks import api, estimate, publish, publish_reader, query, refresh, storage
 from benchmarks import compile as compiling
-from benchmarks.__main__ import draw_growth, main, together
+from benchmarks.__main__ import draw_growth, draw_sizes, main, together
 from benchmarks.data import CATALOG, make_store
 from benchmarks.definitions import SHARED_COUNT, definitions
 from relo_dsl.catalog import load_catalog
@@ -185,6 +185,8 @@ def test_look_ups_are_held_against_a_bare_client(tmp_path: Path) -> None:
 def test_publish_compares_and_watches(tmp_path: Path) -> None:
     figures: dict[str, Any] = publish.run(tmp_path, members=[2_000, 70_000], rounds=2)
     assert set(figures["ratios"]) == {"2_000", "70_000"}
+    draw_sizes(figures, tmp_path / "sizes.svg")
+    assert "raw SADD" in (tmp_path / "sizes.svg").read_text(encoding="utf-8")
     for size in ("2_000", "70_000"):
         found = figures[size]
         # Every round has a version of its own, and so has every change in place.
