@@ -155,7 +155,9 @@ def _service(folder: Path, members: int) -> Iterator[tuple[int, str, int, list[b
     )  # fmt: skip
     environment = {**os.environ, **_UNLIMITED}
     socket = str(settings.data / "sets.sock")
-    with _process([*relo, "serve", "--port", "0", "--json"], folder, environment) as ours:
+    with _process(
+        [*relo, "serve", "--port", "0", "--workers", "1", "--json"], folder, environment
+    ) as ours:
         port = int(json.loads(ours)["url"].rpartition(":")[2])
         bare = [sys.executable, "-m", "benchmarks.api_bare", socket, info.key]
         with _process(bare, Path.cwd(), environment) as theirs:

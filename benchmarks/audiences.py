@@ -8,9 +8,13 @@ conditional counts and sums; None where that cannot say it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+
+from benchmarks.data import CATALOG, CLIENT
+from relo_dsl.source import SourceFile
+from relo_dsl.workspace import Workspace
 
 SHARED = """\
 segment loyal match count(purchase) >= 4 within 180d
@@ -60,6 +64,15 @@ class Audience:
 
 
 Drawn = tuple[str, str | None]
+
+
+def workspace_of(chosen: Iterable[Audience]) -> Workspace:
+    """The definitions, and what they share, over the catalog of the store."""
+    workspace = Workspace(CATALOG, client=CLIENT)
+    workspace.add(SourceFile("shared.seg", SHARED))
+    for one in chosen:
+        workspace.add(SourceFile(f"{one.name}.seg", one.text))
+    return workspace
 
 
 def audiences(number: int) -> list[Audience]:

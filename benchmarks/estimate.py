@@ -7,13 +7,10 @@ from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks.audiences import SHARED, audiences
-from benchmarks.data import CATALOG, CLIENT, NOW, make_store
+from benchmarks.audiences import audiences, workspace_of
+from benchmarks.data import NOW, make_store
 from benchmarks.timing import Times, alternating
-from relo_dsl.plan import Plan
-from relo_dsl.source import SourceFile
-from relo_dsl.sql.lower import compares_devices
-from relo_dsl.workspace import Workspace
+from relo_dsl.plan import Plan, compares_devices
 from relo_server.estimate import ONE_IN, Estimate, exact, sampled
 
 
@@ -67,11 +64,8 @@ def run(
 
 def _plans(number: int) -> list[Plan]:
     """The account's audiences that can be sized in part, without sample and holdout."""
-    workspace = Workspace(CATALOG, client=CLIENT)
-    workspace.add(SourceFile("shared.seg", SHARED))
     chosen = audiences(number)
-    for one in chosen:
-        workspace.add(SourceFile(f"{one.name}.seg", one.text))
+    workspace = workspace_of(chosen)
     plans = [workspace.plan(one.name) for one in chosen]
     return [plan for plan in plans if not compares_devices(plan)]
 

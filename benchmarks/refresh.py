@@ -14,19 +14,17 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.audiences import MASKS, SHARED, Audience, audiences
-from benchmarks.data import CATALOG, CLIENT, NOW, make_store
+from benchmarks.audiences import MASKS, Audience, audiences, workspace_of
+from benchmarks.data import NOW, make_store
 from benchmarks.query import by_hand
 from benchmarks.timing import alternating
 from relo_dsl.consent import ScopedPlan, scope
 from relo_dsl.engine import Engine
 from relo_dsl.settings import Limits
-from relo_dsl.source import SourceFile
 from relo_dsl.sql.lower import members_query
 from relo_dsl.sql.query import SqlQuery
 from relo_dsl.sql.together import Pass, passes
 from relo_dsl.times import format_instant
-from relo_dsl.workspace import Workspace
 
 ROUNDS = 3
 GROWTH = (1, 3, 10, 30, 100, 300, 1000)
@@ -79,10 +77,7 @@ class Compiled:
 
     @classmethod
     def of(cls, chosen: Sequence[Audience], devices: int) -> Compiled:
-        workspace = Workspace(CATALOG, client=CLIENT)
-        workspace.add(SourceFile("shared.seg", SHARED))
-        for one in chosen:
-            workspace.add(SourceFile(f"{one.name}.seg", one.text))
+        workspace = workspace_of(chosen)
         plans = [scope(workspace.plan(one.name)) for one in chosen]
         started = time.perf_counter()
         made = passes(plans, NOW, devices=devices, memory=LIMITS.spill_bytes)

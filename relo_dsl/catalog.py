@@ -322,6 +322,10 @@ def consent_mask(flags: tuple[str | int, ...]) -> int:
     return mask
 
 
+ConsentDefault = Literal["opt-out", "opt-in"]
+_FLAGS: dict[ConsentDefault, int] = {"opt-out": 255, "opt-in": 0}
+
+
 class Catalog(_Model):
     """Everything a definition may name. `retention` is None where nothing was said."""
 
@@ -336,13 +340,20 @@ class Catalog(_Model):
     )
     scores: dict[str, ScoreSpec] = Field(default_factory=dict)
     rfm: RfmSpec = Field(default_factory=RfmSpec)
-    consent_default: Literal["opt-out", "opt-in"] = "opt-out"
+    consent_default: ConsentDefault = "opt-out"
+    consent_defaults: dict[Annotated[int, Field(ge=0, lt=2**32)], ConsentDefault] = Field(
+        default_factory=dict
+    )
     retention: Retention | None = None
 
     @property
     def default_flags(self) -> int:
         """The consent of a device without a record: 255 for opt-out, 0 for opt-in."""
-        return 255 if self.consent_default == "opt-out" else 0
+        return _FLAGS[self.consent_default]
+
+    def flags_of(self, client: int) -> int:
+        """The same of a client, for which `consent_defaults` may say otherwise."""
+        return _FLAGS[self.consent_defaults.get(client, self.consent_default)]
 
     @cached_property
     def trait_points(self) -> tuple[str, ...]:

@@ -173,6 +173,11 @@ def did_you_mean(name: str, known: Iterable[str], what: str) -> tuple[str | None
     return f"known: {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else ""), None
 
 
+def has_errors(items: Iterable[Diagnostic]) -> bool:
+    """Whether one of them is an error, and not a warning or a remark."""
+    return any(item.severity is Severity.ERROR for item in items)
+
+
 def to_json(items: Iterable[Diagnostic]) -> str:
     """One JSON object with every diagnostic, for machines."""
     return json.dumps({"diagnostics": [d.to_json() for d in in_order(items)]}, ensure_ascii=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 from relo_dsl.catalog import Catalog, PropertyType
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.diagnostics import CODES, Diagnostic, Severity, did_you_mean, in_order
+from relo_dsl.diagnostics import CODES, Diagnostic, did_you_mean, has_errors, in_order
 from relo_dsl.errors import UserError
 from relo_dsl.infer import (
     TRAITS,
@@ -102,7 +102,7 @@ class Prepared:
 
     @property
     def has_errors(self) -> bool:
-        return any(item.severity is Severity.ERROR for item in self.diagnostics)
+        return has_errors(self.diagnostics)
 
     def results(self, instants: Sequence[int], engine: Engine | None = None) -> Iterator[Result]:
         """The members of every definition at every instant, definition by definition.
@@ -159,7 +159,7 @@ def prepare(request: Request) -> Prepared:
         )
         workspace, inferred = _inferred(request, inferred, workspace.client, names)
     found = _diagnostics(workspace, names, request.source)
-    if inferred and not any(item.severity is Severity.ERROR for item in found):
+    if inferred and not has_errors(found):
         found.extend(_conflicts(workspace, names, inferred))
     return Prepared(names, tuple(in_order(found)), workspace, placed, request, inferred)
 

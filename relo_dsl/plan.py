@@ -16,7 +16,19 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from relo_dsl.numbers import plain
-from relo_dsl.terms import Absent, Always, And, Condition, Not, Or, Ranking, Shares
+from relo_dsl.terms import (
+    Absent,
+    Affine,
+    Always,
+    And,
+    Condition,
+    Not,
+    Or,
+    Ranking,
+    Reference,
+    Selection,
+    Shares,
+)
 
 N = TypeVar("N")
 
@@ -173,3 +185,46 @@ def normalise(node: N) -> N:
     for one_pass in PASSES:
         changed = one_pass(changed)
     return cast(N, changed)
+
+
+def affinities(condition: Condition) -> tuple[Affine, ...]:
+    """Where other devices have a say in a condition: every `affine to` in it, once."""
+    found: dict[Affine, None] = {}
+
+    def visit(node: Condition) -> None:
+        match node:
+            case And(operands) | Or(operands):
+                for operand in operands:
+                    visit(operand)
+            case Not(inner) | Reference(_, inner):
+                visit(inner)
+            case Affine():
+                found[node] = None
+            case _:
+                pass
+
+    visit(condition)
+    return tuple(found)
+
+
+def selections(plan: Plan) -> tuple[Selection, ...]:
+    """The events that a plan looks at, each selection once."""
+    found: dict[Selection, None] = {}
+
+    def visit(node: object) -> None:
+        if isinstance(node, Selection):
+            found[node] = None
+        elif isinstance(node, tuple):
+            for item in node:
+                visit(item)
+        elif is_dataclass(node):
+            for item in fields(node):
+                visit(getattr(node, item.name))
+
+    visit((plan.condition, plan.keep))
+    return tuple(found)
+
+
+def compares_devices(plan: Plan) -> bool:
+    """Whether it takes other devices to tell of one: a ranking, or what goes with a product."""
+    return plan.keep is not None or bool(affinities(plan.condition))

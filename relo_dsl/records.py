@@ -43,6 +43,8 @@ _KEYS = {
     "score": _COMMON | {"scores", "flags"},
 }
 _ALL_KEYS = frozenset().union(*_KEYS.values())
+#: The values of `t` that are no event's name, but for `event`, which may be one.
+KINDS = frozenset(_KEYS)
 
 
 class RecordError(ValueError):

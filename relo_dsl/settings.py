@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -115,6 +116,19 @@ class Publishing(BaseModel):
     """So many versions, at least, can be gone back to and compared."""
 
 
+class Keeping(BaseModel):
+    """How many days something is kept after it was last confirmed; events have the catalog's
+    `retention`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile_days: Count = Field(90, ge=1)
+    """Traits and scores of a device, after its last record of any kind."""
+    membership_days: Count = Field(90, ge=1)
+    """Who was in an older version of an audience; the latest has the audience's `ttl`."""
+
+
 class Service(BaseModel):
     """What callers of the service may ask of it."""
 
@@ -126,8 +140,102 @@ class Service(BaseModel):
     """Of one client, all its tokens and people together."""
     largest_body: Count = Field(4 * 2**20, ge=1_024)
     """Bytes of the largest request."""
+    preview_rows: Count = Field(5_000_000_000, ge=1)
+    """Events that one preview may read, by what is known before it runs."""
     origins: tuple[str, ...] = ()
     """Web pages, `https://console.example`, whose scripts may call it; none unless named."""
+    tracing: str | None = Field(None, pattern="^https?://[^/]")
+    """The collector (OTLP over HTTP) that spans go to, `http://localhost:4318`; none unless named.
+    """
+
+
+class App(BaseModel):
+    """A mobile app whose postbacks are taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client: Count = Field(ge=0, lt=2**32)
+    """Whose app it is."""
+    keys: tuple[SecretStr, ...] = Field((), max_length=2)
+    """With which postbacks are signed; two while one replaces the other."""
+    unsigned: bool = False
+    """Postbacks that are not signed are taken as well: anybody can send one."""
+    token: SecretStr | None = None
+    """Of AppsFlyer's API (V2): its raw-data reports are taken every hour."""
+
+    @model_validator(mode="after")
+    def _signed_or_not(self) -> Self:
+        if not self.keys and not self.unsigned and self.token is None:
+            raise ValueError("give `keys`, `unsigned = true`, or a `token` for reports alone")
+        return self
+
+
+class Pull(BaseModel):
+    """How the raw-data reports of apps with a token are taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field("https://hq1.appsflyer.com", pattern="^https?://[^/]+$")
+    reports: tuple[Annotated[str, Field(pattern="^[a-z0-9_-]{1,60}$")], ...] = (
+        "installs_report", "in_app_events_report", "uninstall_events_report", "installs-retarget",
+    )  # fmt: skip
+    overlap_hours: Count = Field(26, ge=0, le=2_000)
+    """So far before the cursor a report is taken again: uninstalls come once a day."""
+    first_hours: Count = Field(24, ge=1, le=2_000)
+    """So far back the first time."""
+    most_rows: Count = Field(1_000_000, ge=1)
+    """Of one answer, as AppsFlyer limits it; a time that has more is taken in parts."""
+    timeout: Count = Field(120, ge=1)
+    """Seconds without a byte until a report is given up."""
+
+
+class Signature(BaseModel):
+    """How postbacks are signed; no public document of AppsFlyer says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    header: str = "X-Signature"
+    encoding: Literal["hex", "base64"] = "hex"
+    replay_hours: Count = Field(168, ge=1)
+    """Messages that tell of something older are refused; younger ones count once."""
+
+
+class Ingest(BaseModel):
+    """How events are taken in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    largest_batch: Count = Field(32 * 2**20, ge=1_024)
+    """Bytes of one batch, unpacked."""
+    batch_events: Count = Field(10_000, ge=1)
+    """Events of one batch."""
+    recent_ids: Count = Field(1_000_000, ge=2)
+    """So many ids of late are remembered, to tell copies at once; 64 bytes each."""
+    spool_bytes: Count = Field(8 * 2**30, ge=2**20)
+    """What may wait on disk for the engine; more goes to `overflow`, or is refused."""
+    overflow: str = "overflow"
+    """Where that goes: a folder, which starts at `data`, or a URL of object storage such as
+    `s3://bucket/prefix`; empty: nowhere."""
+    calling_code: str | None = Field(None, pattern="^[1-9][0-9]{0,2}$")
+    """Of phones that are sent without one: `52`."""
+    origins: dict[str, tuple[str, ...]] = {}
+    """By client, the origins whose pages may send events: {"3": ("https://shop.example",)}."""
+    app_schemes: tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9+.-]{2,39}$")], ...] = ()
+    """Schemes of apps that click links may lead to, besides https."""
+    apps: dict[str, App] = {}
+    """Mobile apps by their ids, `com.example.shop` or `id123456789`."""
+    signature: Signature = Signature()
+    pull: Pull = Pull()
+    places: Path | None = None
+    """A file in MaxMind's format that tells country and city of an address; None: the countries
+    that the extra `geo` brings along."""
+    currencies: dict[
+        Annotated[str, Field(pattern="^[0-9]{1,10}$")],
+        Annotated[str, Field(pattern="^[A-Z]{3}$")],
+    ] = {}
+    """By client, the currency that `revenue` is also told in, as `revenue_local`: {"3": "MXN"}."""
+    rates: Path | None = None
+    """A CSV file of rates, `day,from,to,rate`."""
 
 
 class Settings(BaseSettings):
@@ -171,7 +279,9 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     schedule: Schedule = Schedule()
     publishing: Publishing = Publishing()
+    keeping: Keeping = Keeping()
     service: Service = Service()
+    ingest: Ingest = Ingest()
 
     @classmethod
     def settings_customise_sources(
@@ -188,8 +298,15 @@ class Settings(BaseSettings):
     @field_validator("catalog", "segments", "data")
     @classmethod
     def _from_root(cls, value: Path, info: ValidationInfo) -> Path:
-        root = info.data.get("root", Path.cwd())
-        return Path(os.path.normpath(root / value.expanduser()))
+        return _absolute(value, info)
+
+    @field_validator("ingest")
+    @classmethod
+    def _files_from_root(cls, value: Ingest, info: ValidationInfo) -> Ingest:
+        files = {"places": value.places, "rates": value.rates}
+        return value.model_copy(
+            update={k: _absolute(path, info) for k, path in files.items() if path is not None}
+        )
 
     @field_validator("timezone")
     @classmethod
@@ -262,11 +379,20 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(sources.explain(error))) from None
 
 
+def _absolute(value: Path, info: ValidationInfo) -> Path:
+    """A path that starts at the folder of `relo.toml`."""
+    root = info.data.get("root", Path.cwd())
+    return Path(os.path.normpath(root / value.expanduser()))
+
+
 #: The settings that are tables of settings.
 _TABLES: dict[str, type[BaseModel]] = {
+    "ingest": Ingest,
+    "keeping": Keeping,
     "limits": Limits,
     "publishing": Publishing,
     "schedule": Schedule,
+    "service": Service,
 }
 
 Tree = dict[str, object]

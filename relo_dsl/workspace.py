@@ -8,7 +8,13 @@ from pathlib import Path
 
 from relo_dsl.bind import BoundDefinition, Surroundings, bind_definition
 from relo_dsl.catalog import Catalog, Retention
-from relo_dsl.diagnostics import Diagnostic, Diagnostics, Severity, did_you_mean, in_order
+from relo_dsl.diagnostics import (
+    Diagnostic,
+    Diagnostics,
+    did_you_mean,
+    has_errors,
+    in_order,
+)
 from relo_dsl.plan import Plan, normalise
 from relo_dsl.review import Reviewed
 from relo_dsl.review.lets import check_lets
@@ -117,6 +123,16 @@ class Workspace:
         """The syntax tree of that definition."""
         return self._entries[name].node
 
+    def client_named(self, name: str) -> int | None:
+        """The client that a definition is written for, by its header, else the workspace's.
+
+        Without binding it; what stands there need not be a client.
+        """
+        for header in self.syntax(name).headers:
+            if header.keyword == "client" and isinstance(header.value, nodes.Number):
+                return int(header.value.value)
+        return self.client
+
     def source(self, name: str) -> SourceFile:
         """The file that a definition stands in."""
         return self._entries[name].found.source
@@ -161,7 +177,7 @@ class Workspace:
             client=bound.client,
             condition=normalise(condition),
             mask=bound.header.mask,
-            default_flags=self.catalog.default_flags,
+            default_flags=self.catalog.flags_of(bound.client),
             retention_months=None if retention is None else retention.months,
             extended_months=None if retention is None else retention.extended_months,
             keep=None if clauses is not None or bound.keep is None else normalise(bound.keep),
@@ -218,7 +234,7 @@ class Workspace:
 
     @property
     def has_errors(self) -> bool:
-        return any(_has_errors(found.items) for found in self._found)
+        return any(has_errors(found.items) for found in self._found)
 
     # ---- references ----------------------------------------------------------------------------
 
@@ -283,7 +299,7 @@ class Workspace:
         audiences = []
         for name in self.names:
             entry = self._entries[name]
-            if entry.node.kind != "audience" or entry.broken or _has_errors(self.errors_of([name])):
+            if entry.node.kind != "audience" or entry.broken or has_errors(self.errors_of([name])):
                 continue
             bound = self.bound(name)
             item = Reviewed(entry.node, bound, self.plan(name), self.catalog, entry.found)
@@ -291,10 +307,6 @@ class Workspace:
             check_size(item)
             audiences.append(item)
         check_overlaps(audiences)
-
-
-def _has_errors(items: Iterable[Diagnostic]) -> bool:
-    return any(item.severity is Severity.ERROR for item in items)
 
 
 def _lets_of(file: nodes.File) -> tuple[object, ...]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+from relo_dsl.diagnostics import Diagnostics
+from relo_dsl.messages import in_spanish
+from relo_dsl.source import Span
 
 if TYPE_CHECKING:
     from relo_dsl.engine import Engine
@@ -50,6 +54,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _no_skips(report)
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_diagnostic_has_a_spanish_text() -> Iterator[None]:
+    """Whatever the tests make the language say must be in relo_dsl/messages/es.txt."""
+    said: set[str] = set()
+    report = Diagnostics.report
+
+    def noting(self: Diagnostics, code: str, span: Span, message: str, **more: Any) -> None:
+        if len(said) < 5_000:  # random texts of a long fuzz make no new kinds
+            said.update(text for text in (message, more.get("help")) if text)
+        report(self, code, span, message, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Diagnostics, "report", noting)
+        yield
+    assert [text for text in sorted(said) if in_spanish(text) is None] == []
 
 
 @pytest.fixture(scope="session")

@@ -267,3 +267,12 @@ def test_settings_do_not_load_the_engine() -> None:
     code = f"import sys, relo_dsl.settings; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_the_file_of_places_stands_beside_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "relo.toml").write_text('[ingest]\nplaces = "geo/city.mmdb"\n')
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert Settings.load().ingest.places == tmp_path / "geo/city.mmdb"

@@ -72,6 +72,12 @@ COMMANDS: dict[str, Entry] = {
     "sync": Entry("Serve", "relo_server.cli.sync:command", "Bring this folder to a service."),
     "token": Entry("Serve", "relo_server.cli.token:command", "Make, list and end API tokens."),
     "user": Entry("Serve", "relo_server.cli.user:command", "Add, list and disable people."),
+    "dlq": Entry("Serve", "relo_server.cli.dlq:command", "Correct and replay refused events."),
+    "replay": Entry("Serve", "relo_server.cli.replay:command", "Store events that wait."),
+    "links": Entry("Serve", "relo_server.cli.links:command", "Make links that tell of clicks."),
+    "privacy": Entry(
+        "Serve", "relo_server.cli.privacy:command", "Forget, export, correct, object."
+    ),
     "audit": Entry("Serve", "relo_server.cli.audit:command", "Read and prove who did what."),
 }
 

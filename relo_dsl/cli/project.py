@@ -111,14 +111,8 @@ def known_lists(workspace: Workspace, uploaded: ListNames | None) -> set[str]:
 
 def clients(workspace: Workspace) -> frozenset[int]:
     """The configured client and those that definitions name."""
-    from relo_dsl.syntax import nodes
-
-    found = set() if workspace.client is None else {workspace.client}
-    for name in workspace.names:
-        for header in workspace.syntax(name).headers:
-            if header.keyword == "client" and isinstance(header.value, nodes.Number):
-                found.add(int(header.value.value))
-    return frozenset(client for client in found if 0 <= client < 2**32)
+    found = {workspace.client, *map(workspace.client_named, workspace.names)}
+    return frozenset(client for client in found if client is not None and 0 <= client < 2**32)
 
 
 def uploaded_lists(settings: Settings) -> ListNames:
@@ -185,9 +179,9 @@ def stop_on_errors(
     Without `remarks` warnings and hints are shown only where there are errors.
     """
     from relo_dsl.cli.draw import draw
-    from relo_dsl.diagnostics import Severity, to_json
+    from relo_dsl.diagnostics import has_errors, to_json
 
-    failed = any(item.severity is Severity.ERROR for item in found)
+    failed = has_errors(found)
     if as_json and failed:
         click.echo(to_json(found))
     elif not as_json and found and (failed or remarks):

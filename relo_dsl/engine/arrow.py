@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relo_dsl.catalog import Catalog
 from relo_dsl.engine.migrate import catalog_columns
+from relo_dsl.numbers import PLACES
 from relo_dsl.times import local_midnight
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ TIME = "DateTime64(3, 'UTC')"
 VALUE_TIME = "DateTime64(4, 'UTC')"
 NUMBER = "Decimal(38, 9)"
 _NUMBER_TYPES = {NUMBER, f"Nullable({NUMBER})"}
+#: A column that staged events may have in place of their `tie`, which is made of it.
+ID = "eid"
 _HEAD = {
     "seq": "UInt64",
     "client_id": "UInt32",
@@ -106,17 +109,27 @@ def to_arrow(values: Sequence[Any], kind: str) -> pa.Array:
 
 _EXACT = Context(prec=60)
 _ZERO = bytes(16)
+_SCALE: int = 10**PLACES
 
 
-def _decimals(values: Sequence[Decimal | None]) -> pa.Array:
-    """Decimal(38, 9) from its bytes: pyarrow's own way takes 4 µs a value, this a tenth of it."""
+def _decimals(values: Sequence[Decimal | int | None]) -> pa.Array:
+    """Decimal(38, 9) from scaled integers: pyarrow's own way takes 4 µs a value, this a tenth."""
     import pyarrow as pa
 
-    scaled = b"".join(
-        _ZERO if value is None else int(value.scaleb(9, _EXACT)).to_bytes(16, "little", signed=True)
-        for value in values
-    )
-    valid = pa.array([value is not None for value in values], pa.bool_()).buffers()[1]
-    return pa.Decimal128Array.from_buffers(
-        pa.decimal128(38, 9), len(values), [valid, pa.py_buffer(scaled)]
-    )
+    scaled = [None if value is None else _scaled(value) for value in values]
+    try:
+        # Widening keeps the bytes that a decimal of any scale has.
+        valid, raw = pa.array(scaled, pa.int64()).cast(pa.decimal128(19, 0)).buffers()
+    except OverflowError:
+        raw = pa.py_buffer(b"".join(
+            _ZERO if value is None else value.to_bytes(16, "little", signed=True)
+            for value in scaled
+        ))  # fmt: skip
+        valid = pa.array([value is not None for value in scaled], pa.bool_()).buffers()[1]
+    return pa.Decimal128Array.from_buffers(pa.decimal128(38, 9), len(values), [valid, raw])
+
+
+def _scaled(value: Decimal | int) -> int:
+    if isinstance(value, int):
+        return value * _SCALE
+    return int(value.scaleb(PLACES, _EXACT))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.columns import element_column, event_column, length_column, presence_column
-from relo_dsl.engine.arrow import empty_of, staged_columns, to_arrow, value_ticks
+from relo_dsl.engine.arrow import ID, empty_of, staged_columns, to_arrow, value_ticks
 from relo_dsl.interpret import typed
 from relo_dsl.records import Record, Value
+from relo_dsl.shapes import ShapedEvent, Shapes, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +71,12 @@ class _Rows:
 class Batch:
     """What the next insert into the staging tables will hold."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, shapes: Shapes | None = None) -> None:
         self.kinds = staged_columns(catalog)
+        self._shapes = shapes
+        self._shaped: dict[type[ShapedEvent], list[tuple[int, bytes, ShapedEvent]]] = {}
+        self.size = 0
+        """Records so far, each value of a profile or a score counted too."""
         self._specs = {name: event.properties for name, event in catalog.events.items()}
         self._traits_typed = catalog.traits
         self._fields = _element_fields(catalog)
@@ -80,11 +85,6 @@ class Batch:
         self._traits = _Rows((*head, "name", "present", "value"))
         self._scores = _Rows((*head, "name", "value"))
         self._consent = _Rows((*_HEAD, "flags"))
-
-    @property
-    def rows(self) -> int:
-        """Rows in all four tables."""
-        return sum(part.count for part in self._parts().values())
 
     def _parts(self) -> dict[str, _Rows]:
         return {
@@ -98,6 +98,7 @@ class Batch:
         """Adds a record whose types were checked; `seq` numbers the records of a load."""
         head = (seq, record.client, device, record.time, tie)
         carried = (record.flags or 0, int(record.flags is not None))
+        self.size += 1 if record.kind == "event" else 1 + len(record.values)
         if record.kind == "event":
             self._add_event(record, (*head, *carried))
         elif record.kind == "identify":
@@ -110,6 +111,20 @@ class Batch:
                 self._scores.rows.append((*head, *carried, name, value))
         else:
             self._consent.rows.append((*head, record.consent))
+
+    def add_shaped(
+        self, events: Sequence[ShapedEvent], device_of: Callable[[int, str], bytes], seq: int
+    ) -> None:
+        """Adds events that were read in this batch's shapes, for the clients that they name; `seq`
+        is the number of the first.
+        """
+        self.size += len(events)
+        for number, event in enumerate(events, seq):
+            kind = type(event)
+            if kind not in self._shaped:
+                self._shaped[kind] = []
+            assert event.cid is not None
+            self._shaped[kind].append((number, device_of(event.cid, event.did), event))
 
     def _add_event(self, record: Record, head: tuple[object, ...]) -> None:
         events, rest = self._events, {}
@@ -167,11 +182,10 @@ class Batch:
         text = "" if value is None else json_text(value)
         traits.rows.append((*head, name, int(value is not None), text))
 
-    def tables(self) -> dict[str, pa.Table]:
-        """An Arrow table for each staged table that has rows."""
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Arrow tables for the staged tables that get rows, one or more for each."""
         import pyarrow as pa
 
-        found = {}
         for name, part in self._parts().items():
             if not part.count:
                 continue
@@ -180,8 +194,31 @@ class Batch:
             for column, kind in self.kinds[name].items():
                 values = dense.get(column) or part.filled(column, empty_of(kind))
                 arrays[column] = to_arrow(values, kind)
-            found[name] = pa.table(arrays)
-        return found
+            yield name, pa.table(arrays)
+        for rows in self._shaped.values():
+            yield "events", self._shaped_table(rows)
+
+    def _shaped_table(self, rows: list[tuple[int, bytes, ShapedEvent]]) -> pa.Table:
+        """Events of one shape. The columns that it lacks get what stands for no value."""
+        import pyarrow as pa
+
+        assert self._shapes is not None
+        numbers, devices, events = zip(*rows, strict=True)
+        shape = self._shapes.shape(events[0])
+        columns: dict[str, Sequence[Any]] = {
+            "seq": numbers,
+            "client_id": [one.cid for one in events],
+            "device": devices,
+            "time": [one.ts for one in events],
+            ID: [one.eid for one in events],
+            "flags": [one.flags or 0 for one in events],
+            "carried": [int(one.flags is not None) for one in events],
+            "event_type": [shape.event] * len(events),
+        }
+        for column in shape.columns:
+            columns[_column(column.name, column.kind)] = values_of(events, column.attribute)
+        kinds = {**self.kinds["events"], ID: "String"}
+        return pa.table({name: to_arrow(values, kinds[name]) for name, values in columns.items()})
 
 
 def _element_fields(catalog: Catalog) -> dict[str, list[tuple[str, PropertyType]]]:

@@ -260,12 +260,18 @@ class Engine:
         migrate(self)
         drop_leftovers(self)
 
-    def query(self, query: SqlQuery, *, limits: Limits | None = None) -> Result:
+    def query(
+        self, query: SqlQuery, *, limits: Limits | None = None,
+        settings: Mapping[str, int] | None = None,
+    ) -> Result:  # fmt: skip
         """Runs a read-only query within the limits (the engine's own by default).
 
-        Raises UserError where a limit was reached, EngineError for anything else.
+        `settings` are ClickHouse's for how it is run; none of them changes what comes out. Raises
+        UserError where a limit was reached, EngineError for anything else.
         """
-        text, params = self._prepared(self._compiled(query, limits or self.limits))
+        compiled = self._compiled(query, limits or self.limits)
+        more = "".join(f", {name} = {value}" for name, value in (settings or {}).items())
+        text, params = self._prepared(SqlQuery(compiled.text + more, compiled.params))
         client = self.client
         started = time.perf_counter()
         with self.translated():
@@ -324,9 +330,7 @@ class Engine:
         settings: Mapping[str, object] | None = None,
     ) -> None:
         """Runs a statement that changes something. Raises EngineError."""
-        text, sent = self._prepared(self._internal(text, params))
-        with self.translated():
-            self.client.command(text, parameters=sent or None, settings=dict(settings or {}))
+        self._command(self._internal(text, params), settings or {})
 
     def delete(self, table: str, condition: str, params: Mapping[str, object]) -> None:
         """Deletes the rows of a table for which `condition` holds.
@@ -340,9 +344,20 @@ class Engine:
             return
         # Every copy of a shard works out the sets for itself, and all come to the same.
         settings["allow_nondeterministic_mutations"] = 1
-        text, sent = self._prepared(SqlQuery(self.cluster.delete(table, condition), params))
-        with self.translated():
-            self.client.command(text, parameters=sent or None, settings=settings)
+        self._command(SqlQuery(self.cluster.delete(table, condition), params), settings)
+
+    def purge(self, table: str) -> None:
+        """Writes the parts anew of which rows were deleted: until then these are only hidden.
+
+        Raises EngineError.
+        """
+        settings: dict[str, object] = {"mutations_sync": 2}
+        change = "APPLY DELETED MASK"
+        texts = [f"ALTER TABLE {table} {change}"]
+        if self.cluster is not None:
+            texts = self.cluster.alter(table, change)
+        for text in texts:
+            self.command(text, settings=settings)
 
     def rows(self, text: str, params: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """The rows of an internal query, without limits."""
@@ -376,6 +391,11 @@ class Engine:
     def _compiled(self, query: SqlQuery, limits: Limits) -> SqlQuery:
         placed = query if self.cluster is None else self.cluster.query(query)
         return _read_only(placed, limits)
+
+    def _command(self, statement: SqlQuery, settings: Mapping[str, object]) -> None:
+        text, sent = self._prepared(statement)
+        with self.translated():
+            self.client.command(text, parameters=sent or None, settings=dict(settings))
 
     def _internal(self, text: str, params: Mapping[str, object] | None) -> SqlQuery:
         return SqlQuery(self.cluster.internal(text) if self.cluster else text, params or {})

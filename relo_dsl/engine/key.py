@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
+import hashlib
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from relo_dsl.errors import UserError
@@ -13,6 +14,10 @@ from relo_dsl.settings import Settings
 
 KEY_BYTES = 32
 DEVICE_KEY_BYTES = 16
+_BLOCK = 64
+#: SQL: `device` is one of the keys, in hex, of the parameter `k`. As a set that the tables' order
+#: leads to; a function of `device` would read all of them.
+DEVICE_IN_K = "device IN (SELECT toFixedString(unhex(arrayJoin({k:Array(String)})), 16))"
 
 
 def installation_key(settings: Settings) -> bytes:
@@ -59,7 +64,21 @@ def _create(path: Path, key: bytes) -> None:
 
 def device_key(key: bytes, client: int, device: str) -> bytes:
     """The 16 bytes that stand for a device: HMAC-SHA256(key, "CLIENT|ID"), cut."""
-    return hmac.digest(key, f"{client}|{device}".encode(), "sha256")[:DEVICE_KEY_BYTES]
+    inner, outer = _begun(key)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(f"{client}|{device}".encode())
+    outer.update(inner.digest())
+    return outer.digest()[:DEVICE_KEY_BYTES]
+
+
+@lru_cache(maxsize=16)
+def _begun(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of an HMAC (RFC 2104), fed with the key: hmac.digest begins anew, and takes
+    twice as long for a text as short as an id.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 def kept_key(settings: Settings) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from relo_dsl.catalog import Catalog
 from relo_dsl.engine.key import DEVICE_KEY_BYTES, device_key
 from relo_dsl.engine.staging import ClientRules, Staging
 from relo_dsl.records import Record, RecordError, check_types, tie_of
+from relo_dsl.shapes import ShapedEvent, Shapes
 
 if TYPE_CHECKING:
     from relo_dsl.engine.client import Engine
@@ -34,30 +35,43 @@ class LoadReport:
     refused: int
     kinds: Mapping[str, int]
     seconds: float
+    erased: int = 0
+    """Records of devices that were erased, which are dropped."""
 
 
 def load_records(
     engine: Engine,
-    records: Iterable[Record],
+    records: Iterable[Record | list[ShapedEvent]],
     *,
     catalog: Catalog,
     key: bytes,
+    shapes: Shapes | None = None,
     rules: Mapping[int, ClientRules] | None = None,
     refused: Callable[[Record, RecordError], None] | None = None,
+    device_of: Callable[[int, str], bytes] | None = None,
 ) -> LoadReport:
     """Stores records, in the order given: of two with one (client, id) the first counts.
 
     Types are checked here; `refused` is called for each record that does not pass, before the next
     one is taken from `records`. `rules` hold for the clients that they name, the catalog's for
-    others. Everything counted as accepted is on the disk when this returns.
+    others. `device_of` gives the 16 bytes that stand for a client's device, instead of the key.
+    Events that were read in `shapes`, which are the catalog's, need no check and come in lists;
+    each has its `cid`.
+    Everything counted as accepted is on the disk when this returns.
     """
     started = time.perf_counter()
-    devices = _Devices(key)
+    device_of = device_of or _Devices(key).key
     totals: Counter[str] = Counter()
     bad = 0
     with Staging(engine, catalog, rules) as staging:
-        pending = _Pending(staging, catalog, totals)
-        for seq, record in enumerate(records):
+        pending = _Pending(staging, catalog, totals, shapes)
+        seq = 0
+        for record in records:
+            if isinstance(record, list):
+                pending.add_shaped(record, device_of, seq)
+                seq += len(record)
+                continue
+            seq += 1
             try:
                 typed = check_types(record, catalog)
             except RecordError as error:
@@ -65,11 +79,11 @@ def load_records(
                 if refused:
                     refused(record, error)
                 continue
-            pending.add(typed, devices.key(record.client, record.device), seq)
+            pending.add(typed, device_of(record.client, record.device), seq - 1)
         pending.flush()
-    duplicate = totals.pop("duplicate", 0)
+    duplicate, erased = totals.pop("duplicate", 0), totals.pop("erased", 0)
     return LoadReport(
-        sum(totals.values()), duplicate, bad, dict(totals), time.perf_counter() - started
+        sum(totals.values()), duplicate, bad, dict(totals), time.perf_counter() - started, erased
     )
 
 
@@ -92,35 +106,47 @@ class _Devices:
 class _Pending:
     """Rows on their way: first a batch in Python, then staged, then committed."""
 
-    def __init__(self, staging: Staging, catalog: Catalog, totals: Counter[str]) -> None:
+    def __init__(
+        self, staging: Staging, catalog: Catalog, totals: Counter[str], shapes: Shapes | None
+    ) -> None:
         from relo_dsl.engine.batch import Batch
 
         self._staging = staging
-        self._new_batch = partial(Batch, catalog)
+        self._new_batch = partial(Batch, catalog, shapes)
         self._batch = self._new_batch()
         self._staged = 0
         self._totals = totals
 
     def add(self, record: Record, device: bytes, seq: int) -> None:
         self._batch.add(record, device, tie_of(record.id), seq)
-        if self._batch.rows >= BATCH_ROWS:
+        self._stage_if_large()
+
+    def add_shaped(
+        self, events: Sequence[ShapedEvent], device_of: Callable[[int, str], bytes], seq: int
+    ) -> None:
+        self._batch.add_shaped(events, device_of, seq)
+        self._stage_if_large()
+
+    def _stage_if_large(self) -> None:
+        if self._batch.size >= BATCH_ROWS:
             self._stage()
             if self._staged >= COMMIT_ROWS:
                 self._commit()
 
     def _stage(self) -> None:
         self._staging.add(self._batch)
-        self._staged += self._batch.rows
+        self._staged += self._batch.size
         self._batch = self._new_batch()
 
     def _commit(self) -> None:
         done = self._staging.commit()
         self._totals.update(done.accepted)
         self._totals["duplicate"] += done.duplicate
+        self._totals["erased"] += done.erased
         self._staged = 0
 
     def flush(self) -> None:
-        if self._batch.rows:
+        if self._batch.size:
             self._stage()
         if self._staged:
             self._commit()

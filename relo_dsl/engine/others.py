@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.engine.client import Engine
-from relo_dsl.flip.moments import affinities
+from relo_dsl.plan import affinities
 from relo_dsl.sql.lower import companions_query, place_query
 from relo_dsl.terms import Affine
 

@@ -3,6 +3,7 @@
 Records are first inserted as they come into Memory tables (`Batch`, or any INSERT), and then, in
 one `commit`, moved by the engine itself:
 
+0. records of devices that were erased are dropped, wherever they come from;
 1. an id that is stored already, or came earlier in the same staging, is a duplicate, whatever kind
    of record it was on; ids are compared by their `tie`, 64 bits of their SHA-256: among a billion
    records of one client the odds that any two different ids collide are 3 %;
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -33,7 +34,7 @@ from relo_dsl.columns import (
     presence_expression,
     value_expression,
 )
-from relo_dsl.engine.arrow import staged_columns
+from relo_dsl.engine.arrow import ID, staged_columns
 from relo_dsl.engine.client import ONE_PART
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.engine.restamp import restamp
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from relo_dsl.engine.client import Engine
 
 TABLES = ("events", "traits", "scores", "consent")
+#: As `relo_dsl.records.tie_of`.
+_TIE = f"DEFAULT reinterpretAsUInt64(reverse(substring(SHA256({ID}), 1, 8)))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Committed:
     accepted: Mapping[str, int]
     duplicate: int
     restamped: bool
+    erased: int = 0
+    """Records of devices that were erased: they are never stored again."""
 
 
 class Staging:
@@ -81,7 +86,11 @@ class Staging:
         apply_catalog(engine, catalog)
         self._engine = engine
         self._catalog = catalog
-        self._rules = dict(rules or {})
+        usual = ClientRules.of(catalog)
+        self._rules = {
+            client: replace(usual, default_flags=catalog.flags_of(client))
+            for client in catalog.consent_defaults
+        } | dict(rules or {})
         self._prefix = f"staged_{secrets.token_hex(4)}"
         self.tables = {name: f"{self._prefix}_{name}" for name in TABLES}
         self._columns = staged_columns(catalog)
@@ -90,6 +99,8 @@ class Staging:
         self._history = f"{self._prefix}_history"
         for name, table in self.tables.items():
             columns = ", ".join(f"{c} {kind}" for c, kind in self._columns[name].items())
+            if name == "events":  # whoever has no tie gives the id, and the engine makes it
+                columns = columns.replace("tie UInt64", f"{ID} String EPHEMERAL, tie UInt64 {_TIE}")
             self._make(table, columns)
         self._make(self._ids, "seq UInt64, client_id UInt32, tie UInt64, kind UInt8")
         self._make(self._dropped, "seq UInt64")
@@ -103,7 +114,7 @@ class Staging:
 
     def add(self, batch: Batch) -> None:
         """Stages a batch."""
-        for name, table in batch.tables().items():
+        for name, table in batch.tables():
             self._engine.insert_arrow(self.tables[name], table)
 
     def commit(self) -> Committed:
@@ -113,6 +124,7 @@ class Staging:
         if not any(staged.values()):
             return Committed(staged, 0, restamped=False)
         self._find_duplicates()
+        erased = self._drop_erased()
         dropped = self._counts(f"seq IN (SELECT seq FROM {self._dropped})")
         self._find_history(has_consent=staged["consent"] > dropped["consent"])
         corrected = False
@@ -127,7 +139,7 @@ class Staging:
                 self._store(name)
         self._clear()
         accepted = {name: staged[name] - dropped[name] for name in TABLES}
-        return Committed(accepted, sum(dropped.values()), corrected)
+        return Committed(accepted, sum(dropped.values()) - erased, corrected, erased)
 
     def _collect_ids(self) -> None:
         """One row a record; some kinds have several rows a record in their staged table."""
@@ -163,6 +175,23 @@ class Staging:
             "SELECT arrayJoin(arraySlice(arraySort(groupArray(seq)), 2)) AS seq "
             f"FROM {self._ids} GROUP BY client_id, tie HAVING count() > 1"
         )
+
+    def _drop_erased(self) -> int:
+        """Whoever was erased does not come back, whatever file or spool has it."""
+        if not self._exists("erasures"):
+            return 0
+        before = self._engine.rows(f"SELECT count() FROM {self._dropped}")
+        rows = " UNION DISTINCT ".join(
+            f"SELECT seq FROM {table} WHERE (client_id, device) IN "
+            "(SELECT client_id, device FROM erasures)"
+            for table in self.tables.values()
+        )
+        self._engine.command(
+            f"INSERT INTO {self._dropped} SELECT DISTINCT seq FROM ({rows}) "
+            f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
+        )
+        after = self._engine.rows(f"SELECT count() FROM {self._dropped}")
+        return int(after[0][0]) - int(before[0][0])
 
     def _find_history(self, *, has_consent: bool) -> None:
         """The consent of every device that is staged, one row an instant, stored or arriving."""

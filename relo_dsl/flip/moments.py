@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, assert_never
 from relo_dsl.consent import ScopedPlan
 from relo_dsl.flip.calendars import anniversaries, expiries, local_date, period_crossings
 from relo_dsl.interpret import Device, Event, History, read
-from relo_dsl.plan import Plan
+from relo_dsl.plan import Plan, affinities
 from relo_dsl.terms import (
     Affine,
     Ago,
@@ -242,23 +242,3 @@ def _times(predicate: Predicate, inside: tuple[Property, ...] = ()) -> Iterator[
             yield from _times(where, (*inside, prop))
         case _:
             pass
-
-
-def affinities(condition: Condition) -> tuple[Affine, ...]:
-    """Where other devices have a say in a condition: every `affine to` in it, once."""
-    found: dict[Affine, None] = {}
-
-    def visit(node: Condition) -> None:
-        match node:
-            case And(operands) | Or(operands):
-                for operand in operands:
-                    visit(operand)
-            case Not(inner) | Reference(_, inner):
-                visit(inner)
-            case Affine():
-                found[node] = None
-            case _:
-                pass
-
-    visit(condition)
-    return tuple(found)

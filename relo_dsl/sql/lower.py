@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from relo_dsl.consent import ScopedPlan
-from relo_dsl.plan import Plan
+from relo_dsl.plan import Plan, compares_devices
 from relo_dsl.sql.affinity import affinity_query, companions
 from relo_dsl.sql.build import (
     Parameters,
@@ -342,22 +342,6 @@ def count_query(plan: ScopedPlan, now: int, span: Span = (None, None)) -> SqlQue
     return _query(plan, now, call("count"), span=span)
 
 
-def compares_devices(plan: Plan) -> bool:
-    """Whether it takes other devices to tell of one: a ranking, or what goes with a product."""
-    return plan.keep is not None or any(isinstance(node, Affine) for node in _walk(plan.condition))
-
-
-def _walk(condition: Condition) -> Iterator[Condition]:
-    """A condition and all conditions in it, those of references too."""
-    yield condition
-    match condition:
-        case Not(operand) | Reference(_, operand):
-            yield from _walk(operand)
-        case And(operands) | Or(operands):
-            for operand in operands:
-                yield from _walk(operand)
-
-
 def withheld_query(plan: ScopedPlan, now: int) -> SqlQuery:
     """How many devices meet the condition but lack consent at T: a count, never their keys."""
     lowering = lowering_of(plan, now)
@@ -397,14 +381,15 @@ def _query(
     scope = lowering.scope
     tests = share_tests(plan.plan.shares, plan.client, scope.params, held_out=held_out)
     found = lowering.ranked(plan.plan)
-    return _finished(select([what], subquery(found), [scope.consent_guard(), *tests]), lowering)
+    guards = [scope.consent_guard(), *scope.span_guards(), *tests]
+    return _finished(select([what], subquery(found), guards), lowering)
 
 
 def lowering_of(plan: ScopedPlan, now: int, span: Span = (None, None)) -> Lowering:
     """What lowers one plan at one instant."""
     # Printing and reading SQL recurses: 200 levels of parentheses are a few thousand Python frames.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
-    return Lowering(Scope(plan, now, Parameters(), span=span))
+    return Lowering(Scope(plan, now, Parameters(), span=span, narrow=True))
 
 
 def _finished(query: exp.Select, lowering: Lowering) -> SqlQuery:

@@ -12,7 +12,7 @@ Whatever fails here is a defect of the compiler, never of the definition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import sqlglot
@@ -196,13 +196,52 @@ def prove_names(tree: exp.Select, suffixes: Iterable[str]) -> set[str]:
     known = {name: text for suffix in suffixes for name, text in _names_of_consent(suffix)}
     for name, cte in named.items():
         if name in known:
-            if cte.this != parsed(known[name]):
+            whole, span = _apart_from_span(cte.this)
+            if whole != parsed(known[name]):
                 raise ScopeError(f"`{name}` is not what it should be")
+            if span and not _asked_for(tree, name, span):
+                raise ScopeError(f"`{name}` knows some devices only, and others are asked for")
         elif not re.fullmatch(r"passing|reference_[0-9]+", name):
             raise ScopeError(f"unexpected name {name}")
     if len(tree.ctes) != len(named):
         raise ScopeError("a name is given twice, or away from the top")
     return set(named)
+
+
+def _apart_from_span(query: exp.Expr) -> tuple[exp.Expr, list[exp.Expr]]:
+    """A SELECT without its tests for a span of devices, and these tests."""
+    if not isinstance(query, exp.Select):
+        return query, []
+    parts = list(conjuncts(query))
+    span = [part for part in parts if _is_span(part)]
+    if not span:
+        return query, []
+    bare = query.copy()
+    kept = [part.copy() for part in reversed(parts) if part not in span]
+    bare.set("where", exp.Where(this=exp.and_(*kept, copy=False, wrap=False)))
+    return bare, span
+
+
+def _is_span(part: exp.Expr) -> bool:
+    if not isinstance(part, exp.GTE | exp.LT) or part.this != parsed("device"):
+        return False
+    held = part.expression.find(exp.Placeholder)
+    if held is None:
+        return False
+    bound = parsed(f"toFixedString(unhex({{{held.name}: String}}), 16)")
+    return bool(part.expression == bound)
+
+
+def _asked_for(tree: exp.Select, name: str, span: Sequence[exp.Expr]) -> bool:
+    """Whether every SELECT that looks devices up under a name is about the devices of the span."""
+    for table in tree.find_all(exp.Table):
+        looks = table.parent_select if table.name == name else None
+        asking = looks.parent_select if looks is not None else None
+        if looks is not None and (
+            asking is None or not all(part in list(conjuncts(asking)) for part in span)
+        ):
+            return False
+    return True
 
 
 def is_named(table: exp.Table, named: set[str]) -> bool:

@@ -68,6 +68,8 @@ class Scope:
     """What is appended to the names that speak of the mask, where a query knows several masks."""
     span: Span = (None, None)
     """The devices that are looked at, where a query is about some of them: keys are even."""
+    narrow: bool = False
+    """Whether the consent of these alone is read: then the outermost SELECT asks for the span."""
 
     # ---- guards --------------------------------------------------------------------------------
 
@@ -170,6 +172,8 @@ class Scope:
         latest = call("max", exp.Add(this=doubled, expression=exp.Paren(this=lacks)))
         test = compare(call("bitAnd", latest, number(1)), "=", number(wanted))
         guards = [self.client_guard(), self.time_guard()]
+        if self.narrow:
+            guards += self.span_guards()
         return select([device()], _table("consent"), guards, [device()], [test])
 
     # ---- relations -----------------------------------------------------------------------------

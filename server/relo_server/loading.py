@@ -138,7 +138,7 @@ def withdraw_everywhere(
     left = 0
     try:
         with Sets.open(settings) as sets:
-            publisher = Publisher(engine, sets, catalog.default_flags, by)
+            publisher = Publisher(engine, sets, catalog.flags_of, by)
             for client in sorted(clients):
                 left += sum(version.left for version in withdraw(publisher, client))
     except (UserError, EngineError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from relo_dsl.consent import scope
@@ -13,6 +14,7 @@ from relo_dsl.plan import Plan
 from relo_dsl.sql.lower import count_query, members_query, withheld_query
 from relo_dsl.times import format_instant
 from relo_dsl.workspace import Workspace
+from relo_server.cost import rows_to_read
 from relo_server.refresh.counts import counted, universe
 
 
@@ -83,6 +85,14 @@ def _parts(workspace: Workspace, name: str, plan: Plan) -> list[tuple[str, Plan]
         if written is not None:
             parts.append((" ".join(source.slice(written.span).split()), reached))
     return parts
+
+
+def expected_rows(workspace: Workspace, name: str, stored: Mapping[str, int]) -> int:
+    """How many events a preview would read, of those that are `stored` by type."""
+    plan = workspace.plan(name)
+    parts = [reached for _, reached in _parts(workspace, name, plan) if reached != plan]
+    # The members, who would be without consent, and twice everybody.
+    return rows_to_read([plan, plan, *parts], stored) + 2 * sum(stored.values())
 
 
 def preview(workspace: Workspace, engine: Engine, name: str, *, at: int, sample: int) -> Preview:

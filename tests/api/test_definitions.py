@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from relo_dsl.engine.key import device_key
+from relo_server.estimate import ONE_IN
 from relo_server.security.roles import Role
 from tests.api.conftest import QUIET, Service, buyers
 
@@ -63,8 +65,23 @@ def test_sizes_clause_by_clause(service: Service) -> None:
     assert (few["size"], few["share"], few["clauses"][0]["survive"]) == ("<20", None, "<20")
 
 
+def _typical(service: Service, count: int) -> list[dict[str, Any]]:
+    """Buyers of whom as many are in the sample as is to be expected: the installation's key, and
+    with it the sample, is another each time, and 5 intervals of 100 are beside the truth.
+    """
+    end = (2**128 // ONE_IN).to_bytes(16, "big")
+    inside: list[dict[str, Any]] = []
+    outside: list[dict[str, Any]] = []
+    for buyer in buyers(count * 3):
+        key = device_key(service.house.key, service.client, buyer["did"])
+        (inside if key < end else outside).append(buyer)
+    expected = round(count / ONE_IN)
+    assert len(inside) >= expected
+    return inside[:expected] + outside[: count - expected]
+
+
 def test_an_estimate_then_the_exact_count(service: Service) -> None:
-    service.load(*buyers(400))
+    service.load(*_typical(service, 400))
     answer = service.call("POST", "/segments/estimate", {"text": QUIET})
     first, second = map(json.loads, answer.text.splitlines())
     assert (first["method"], second["method"]) == ("sample", "exact")

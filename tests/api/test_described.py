@@ -26,7 +26,7 @@ _CHECKS = [
     status_code_conformance,
 ]
 #: Examples of each operation and role.
-_EXAMPLES = int(os.environ.get("API_EXAMPLES", "4"))
+_EXAMPLES = int(os.environ.get("API_EXAMPLES", "3"))
 
 
 @pytest.fixture

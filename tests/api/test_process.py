@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 _RELO = [sys.executable, "-m", "relo_dsl"]
-_PAGES = ("README.md", "docs/guides/serve.md")
+_PAGES = ("README.md", "docs/guides/serve.md", "docs/guides/ingest.md")
 
 
 @dataclass
@@ -39,8 +42,24 @@ class Process:
         )
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
+@pytest.fixture(params=[0, 2], ids=["alone", "behind workers"])
+def process(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Process]:
+    """One that the test may end."""
+    with _serving(tmp_path, request.param) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["alone", "behind workers"])
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Process]:
+    """One that others use after the test."""
+    with _serving(tmp_path_factory.mktemp("shared"), request.param) as found:
+        yield found
+
+
+@contextmanager
+def _serving(tmp_path: Path, workers: int) -> Iterator[Process]:
     shutil.copytree(REPOSITORY / "segments", tmp_path / "segments")
     (tmp_path / "relo.toml").write_text("client = 1\n")
     events = [
@@ -50,7 +69,8 @@ def process(tmp_path: Path) -> Iterator[Process]:
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n")
     subprocess.run([*_RELO, "load", "events.jsonl"], cwd=tmp_path, check=True, capture_output=True)
     running = subprocess.Popen(
-        [*_RELO, "serve", "--port", "0", "--json"], cwd=tmp_path, text=True,
+        [*_RELO, "serve", "--port", "0", "--json", "--workers", str(workers)],
+        cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -73,6 +93,8 @@ def requests() -> Iterator[tuple[str, str, dict[str, str], Any]]:
         text = (REPOSITORY / page).read_text(encoding="utf-8")
         for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
             for command in re.findall(r"^curl .*?(?=^\S|\Z)", block, re.DOTALL | re.MULTILINE):
+                if "$LINK" in command:  # of test_the_link_of_the_readme
+                    continue
                 yield _read(shlex.split(command.replace("\\\n", " ")))
 
 
@@ -98,7 +120,8 @@ def _read(words: list[str]) -> tuple[str, str, dict[str, str], Any]:
     return method, path, headers, body
 
 
-def test_every_request_of_the_docs(process: Process) -> None:
+def test_every_request_of_the_docs(shared: Process) -> None:
+    process = shared
     asked = list(requests())
     assert len(asked) >= 15
     for method, path, headers, body in asked:
@@ -109,6 +132,22 @@ def test_every_request_of_the_docs(process: Process) -> None:
     names = {one["name"] for one in page["audiences"]}
     assert {"winback_big_spenders", "winback_coupons"} <= names
     assert process.call("GET", "/docs").text.count("http") == 0
+
+
+def test_the_link_of_the_readme(shared: Process) -> None:
+    """Its lines, in a shell, but for where the service and the command are."""
+    process = shared
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```sh\n(LINK=.*?)```", text, re.DOTALL)
+    lines = lines.replace("localhost:8080", process.url.removeprefix("http://"))
+    lines = lines.replace("relo links", f"{shlex.join(_RELO)} links")
+    done = subprocess.run(
+        ["bash", "-euc", lines], cwd=process.folder, text=True, capture_output=True, check=True
+    )
+    head = done.stdout.lower().splitlines()
+    assert head[0].startswith("http/1.1 302")
+    (location,) = [line for line in head if line.startswith("location: ")]
+    assert re.fullmatch(r"location: https://shop\.example/sale\?relo_cid=[0-9a-z]{26}", location)
 
 
 def test_it_ends_in_order_and_keeps_what_it_has(process: Process) -> None:
@@ -136,3 +175,62 @@ def test_a_stream_does_not_hold_it_up(process: Process) -> None:
         assert json.loads(next(lines).removeprefix("data: "))["name"] == "winback_big_spenders"
         process.running.send_signal(signal.SIGTERM)
         assert process.running.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("process", [1], indirect=True)
+def test_a_worker_that_dies_is_followed_and_an_owner_is_not(process: Process) -> None:
+    owner = process.running.pid
+    (first,) = _workers(owner)
+    os.kill(first, signal.SIGKILL)
+    # Whoever connects meanwhile waits for the next one.
+    assert process.call("GET", "/audiences").status_code == 200
+    (second,) = _workers(owner)
+    assert second != first
+    process.running.kill()
+    process.running.wait(timeout=20)
+    until = time.monotonic() + 20
+    while Path(f"/proc/{second}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{second}").exists()
+
+
+@pytest.mark.parametrize("process", [1], indirect=True)
+def test_a_worker_keeps_events_and_the_owner_stores_them(process: Process) -> None:
+    """Also those of a worker that was killed after it had acknowledged them."""
+    text = "audience seen\nmatch\n  purchase\n"
+    sizes = []
+    for number in range(2):
+        event = {
+            "t": "purchase", "ts": "2026-11-02T10:00:00Z", "did": f"new-{number}",
+            "props": {"revenue": 5},
+        }  # fmt: skip
+        answer = process.call("POST", "/ingest/batch", json=[event])
+        assert answer.json()["accepted"] == 1
+        (worker,) = _workers(process.running.pid)
+        os.kill(worker, signal.SIGKILL)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            told = process.call("POST", "/segments/preview", json={"text": text}).json()
+            sizes.append(told["definitions"][0]["size"])
+            if sizes[-1] == 3 + number:
+                break
+            time.sleep(0.1)
+        assert sizes[-1] == 3 + number, sizes
+    spools = sorted(path.name for path in (process.folder / ".relo/spool").iterdir())
+    assert spools[:2] == ["0", "1"], "the owner's, and the worker's"
+    wrong = process.call("POST", "/ingest/batch", content=b"[", headers={"content-type": "x/y"})
+    assert wrong.status_code == 415, "the owner says what is wrong"
+    refused = process.call("POST", "/ingest/batch", content=b"[")
+    assert refused.status_code == 422
+    assert "not JSON" in refused.json()["detail"]
+
+
+def _workers(owner: int) -> list[int]:
+    """The processes of this one that are workers."""
+    found = []
+    lists = Path(f"/proc/{owner}/task").glob("*/children")
+    for child in " ".join(one.read_text() for one in lists).split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"relo_server.api.worker" in command:
+            found.append(int(child))
+    return found

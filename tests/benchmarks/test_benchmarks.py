@@ -15,7 +15,17 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import api, estimate, publish, publish_reader, query, refresh, storage
+from benchmarks import (
+    api,
+    click,
+    estimate,
+    ingest,
+    publish,
+    publish_reader,
+    query,
+    refresh,
+    storage,
+)
 from benchmarks import compile as compiling
 from benchmarks.__main__ import draw_growth, draw_sizes, main, together
 from benchmarks.data import CATALOG, make_store
@@ -180,6 +190,25 @@ def test_look_ups_are_held_against_a_bare_client(tmp_path: Path) -> None:
     assert set(figures["ratios"]) == {"p99", "requests"}
     assert figures["live_streams_that_broke_off"] == 0
     assert all(rate > 0 for rate in figures["requests_a_second"].values())
+
+
+def test_ingest_stores_what_it_counts(tmp_path: Path) -> None:
+    figures: dict[str, Any] = ingest.run(
+        tmp_path, seconds=0.5, rounds=1, size=20, connections=2, warm=0.2
+    )
+    assert set(figures["ratios"]) == {"bare", "loop"}
+    assert all(rate > 0 for rate in figures["events_a_second"].values())
+
+
+def test_clicks_are_timed_under_load(tmp_path: Path) -> None:
+    figures: dict[str, Any] = click.run(
+        tmp_path, seconds=1, size=20, connections=1, clicks_a_second=20, warm=0.3
+    )
+    assert set(figures["ratios"]) == {"p99"}
+    assert all(count > 2 for count in figures["clicks"].values())
+    assert figures["meanwhile"]["events_a_second"] > 0
+    for side in figures["milliseconds"].values():
+        assert 0 < side["p50"] <= side["p99"] <= side["p99.9"]
 
 
 def test_publish_compares_and_watches(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from relo_dsl.interpret import (
     members,
     view,
 )
+from relo_dsl.plan import compares_devices
 from relo_dsl.sql.lower import count_query, holdout_query, members_query, withheld_query
+from relo_dsl.sql.query import SqlQuery
 from tests.differential.cases import Case
 from tests.differential.world import CATALOG, CATALOGS
 
@@ -136,7 +138,8 @@ def compare_case(
     history = History.of(
         case.records(client), client=client, default_flags=scoped.plan.default_flags
     )
-    names = {device_key(KEY, client, name): name for name in history.devices}
+    keys = {name: device_key(KEY, client, name) for name in history.devices}
+    names = {key: name for name, key in keys.items()}
     tally.spend("bind", started)
     for at in case.instants:
         started = time.perf_counter()
@@ -149,21 +152,29 @@ def compare_case(
             "members": listed,
             "stream": listed,
             "count": len(expected),
+            "below": sum(keys[name] < _MIDDLE for name in expected),
+            "from": sum(keys[name] >= _MIDDLE for name in expected),
             "withheld": held_back,
             "holdout": sorted(holdout(scoped, history, at, case.listed, key=key_of(client))),
         }
         for what in asked:
+            if what in ("below", "from") and compares_devices(scoped.plan):
+                continue  # of these no part tells the whole
             found = _answer(engine, scoped, at, names, what, tally)
             tally.checks += 1
             if found != right[what]:
                 yield Mismatch(case, at, what, right[what], found)
 
 
+#: Device keys are hashes: half of them lie below.
+_MIDDLE: bytes = bytes([128, *bytes(15)])
 #: `stream` is the way members are published.
-QUERIES = {
+QUERIES: dict[str, Callable[[ScopedPlan, int], SqlQuery]] = {
     "members": members_query,
     "stream": members_query,
     "count": count_query,
+    "below": lambda scoped, at: count_query(scoped, at, (None, _MIDDLE)),
+    "from": lambda scoped, at: count_query(scoped, at, (_MIDDLE, None)),
     "withheld": withheld_query,
     "holdout": holdout_query,
 }

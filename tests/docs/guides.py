@@ -26,7 +26,17 @@ from relo_dsl.cli.main import relo
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 #: Guides with tests of their own.
-ELSEWHERE = ("eval", "demo", "redis", "embedded", "migrate", "scale")
+ELSEWHERE = (
+    "eval",
+    "demo",
+    "ingest",
+    "pixel",
+    "appsflyer",
+    "redis",
+    "embedded",
+    "migrate",
+    "scale",
+)
 #: So that the keys in the guides are what everybody gets who runs them.
 KEY = "00112233445566778899aabbccddeeff" * 2
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | re.MULTILINE)

@@ -9,6 +9,7 @@ from relo_dsl.columns import element_column, event_column, presence_column
 from relo_dsl.engine import Engine, EngineError
 from relo_dsl.engine.migrate import apply_catalog, migrate, migrations, statements
 from relo_dsl.errors import UserError
+from relo_server.versions.staging import PREFIX
 
 TABLES = {"events", "traits", "scores", "consent", "lists", "schema_migrations"}
 
@@ -44,6 +45,8 @@ def test_every_table_is_on_the_disk_when_an_insert_returns(engine: Engine) -> No
     )
     assert {name for name, _ in rows} >= TABLES
     for name, query in rows:
+        if str(name).startswith(PREFIX):
+            continue  # what a refresh that was killed computed, which nobody needs to keep
         assert "fsync_after_insert = 1" in query, name
         assert "fsync_part_directory = 1" in query, name
 

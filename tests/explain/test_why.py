@@ -18,9 +18,8 @@ from relo_dsl.explain import narrator
 from relo_dsl.explain.evidence import evidence, shown
 from relo_dsl.explain.why import Answer, Others, Share, Standing, why
 from relo_dsl.flip import next_flip
-from relo_dsl.flip.moments import affinities
 from relo_dsl.interpret import Context, Event, History, members, read, view
-from relo_dsl.plan import Plan
+from relo_dsl.plan import Plan, affinities
 from relo_dsl.records import Record
 from relo_dsl.source import SourceFile
 from relo_dsl.terms import Affine, Property, Selection

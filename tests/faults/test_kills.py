@@ -154,7 +154,7 @@ class Stage:
 
     @property
     def publisher(self) -> Publisher:
-        return Publisher(self.engine, self.sets, CATALOG.default_flags, "test")
+        return Publisher(self.engine, self.sets, CATALOG.flags_of, "test")
 
 
 @pytest.fixture(scope="module")

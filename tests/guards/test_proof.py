@@ -131,6 +131,31 @@ def test_another_text_is_refused(change: Callable[[str], str]) -> None:
         prove(_text(change), SCOPED, NOW)
 
 
+SPAN = count_query(SCOPED, NOW, (None, bytes([9] * 16)))
+
+
+def test_a_part_of_the_devices_is_counted_by_the_consent_of_that_part() -> None:
+    prove(SPAN, SCOPED, NOW)
+    bound = re.search(r" AND device < toFixedString\(unhex\(\{p\d+: String\}\), 16\)", SPAN.text)
+    assert bound is not None
+    consent, *_, last = (found.span() for found in re.finditer(re.escape(bound[0]), SPAN.text))
+    # Without it at the end, others are asked for than those whose consent was read.
+    for start, end in (last,):
+        text = SPAN.text[:start] + SPAN.text[end:]
+        with pytest.raises(ScopeError, match="others are asked for"):
+            prove(replace(SPAN, text=text), SCOPED, NOW)
+    # Everybody's consent may be read.
+    prove(replace(SPAN, text=SPAN.text[: consent[0]] + SPAN.text[consent[1] :]), SCOPED, NOW)
+    for other in (
+        " AND device < toFixedString(unhex({client: UInt32}), 16)",
+        " AND device > toFixedString(unhex({t: String}), 16)",
+        " AND device < device",
+    ):
+        text = SPAN.text[: consent[0]] + other + SPAN.text[consent[1] :]
+        with pytest.raises(ScopeError):
+            prove(replace(SPAN, text=text), SCOPED, NOW)
+
+
 def test_what_others_bought_is_told_of_those_who_consent() -> None:
     affine = Affine(Selection(("purchase",)), Property("sku", PropertyType.STRING), "a")
     for default in (255, 0):

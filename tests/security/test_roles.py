@@ -71,7 +71,8 @@ def test_what_is_not_in_the_table_is_allowed_to_nobody(role: Role | None) -> Non
 def test_without_a_credential_only_what_is_public() -> None:
     assert {name for name in OPERATIONS if allowed(None, name)} == {
         "session.login", "session.refresh", "session.logout",
-        "service.health", "service.ready", "service.schema", "service.docs",
+        "service.health", "service.ready", "service.schema", "service.docs", "links.follow",
+        "pixel.script", "pixel.send", "pixel.device", "postbacks.appsflyer",
     }  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_who_may_see_members_is_who_may_ask_for_them() -> None:
 def test_only_managers_change_anything_and_only_admins_people() -> None:
     reading = {"GET"}
     for one in OPERATIONS.values():
-        if one.name.startswith(("tokens.", "users.", "audit.")):
+        if one.name.startswith(("tokens.", "users.", "audit.", "privacy.")):
             assert one.roles == {Role.ADMIN}
         elif one.method not in reading and not one.public and not one.name.startswith("segments."):
             assert one.roles == {Role.ADMIN, Role.CLIENT_MANAGER}

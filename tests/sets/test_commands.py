@@ -15,6 +15,7 @@ from relo_dsl.setkeys import CHUNK, edit_commands, pieces, publish_commands
 from relo_server.sets import Overtaken, Sets, SetsError, new_version
 from relo_server.sets.commands import ALLOWED
 from tests.sets.helpers import AT, KEYS, change, publish, stamp, wall_clock
+from tests.sets.test_lookups import looking
 
 
 def seen_by(folder: Path, act: Callable[[Sets], object]) -> list[str]:
@@ -62,6 +63,7 @@ def test_only_common_commands_are_sent(folder: Path, sets: Sets, new_client: int
             publish(store, new_client, KEYS, base=None)
         with pytest.raises(ZeroDivisionError):
             store.publish("vip", new_client, (KEYS[: 1 // zero] for zero in [0]), at=AT)
+        looking(store, lambda lookups: lookups.ask(new_client, "vip", KEYS[0]))
         draft = store.draft(new_client, "vip", new_version(wall_clock()))
         draft.add([KEYS])
         draft.remove(KEYS[:5])

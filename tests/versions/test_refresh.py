@@ -160,7 +160,7 @@ def test_records_of_one_instant_are_anded_and_a_default_may_refuse(world: World)
     publisher = world.publisher()
     bar = publisher.bar(world.client, 1, world.clock())
     assert (bar.default_flags, bar.allowed.count("NOT IN")) == (255, 2)
-    strict = type(publisher)(world.engine, world.sets, 0, "a test", world.clock)
+    strict = type(publisher)(world.engine, world.sets, lambda _: 0, "a test", world.clock)
     from relo_server.versions.withdrawal import withdraw
 
     withdraw(strict, world.client)  # now only who has consented may stay

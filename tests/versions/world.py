@@ -84,7 +84,15 @@ class World:
     # ---- what is done --------------------------------------------------------------------------
 
     def publisher(self, at_step: Callable[[str], None] = no_step) -> Publisher:
-        return Publisher(self.engine, self.sets, 255, "a test", self.clock, None, at_step)
+        return Publisher(
+            self.engine,
+            self.sets,
+            parse_catalog(self.catalog).flags_of,
+            "a test",
+            self.clock,
+            None,
+            at_step,
+        )
 
     def workspace(self) -> Workspace:
         workspace = Workspace(parse_catalog(self.catalog), self.client, "UTC")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relo_dsl.times import format_instant
+from relo_server.refresh.live import outcome_of
 from relo_server.refresh.results import RefreshResult
 from relo_server.security.tokens import new_id
 
@@ -34,10 +35,7 @@ class Build:
             return "building"
         if self.future.cancelled() or self.future.exception() is not None:
             return "failed"
-        result = self.future.result()
-        if result.published:
-            return "published"
-        return "failed" if result.error is not None or result.size is None else "held"
+        return outcome_of(self.future.result()).outcome
 
     def to_json(self) -> dict[str, Any]:
         """What is known of it; errors are told as problems are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,10 +11,10 @@ from relo_server.api.house import House
 from relo_server.api.problems import Problem
 from relo_server.security.principals import Principal, Refused
 from relo_server.security.roles import OPERATIONS, ROLES, Role, shown_count
+from relo_server.security.tokens import PREFIX
 
-#: A token that was revoked elsewhere is good for so long where it was just used.
-_REMEMBERED_SECONDS = 1.0
-_MOST_REMEMBERED = 10_000
+#: What an API token begins with, and no other credential.
+API_TOKEN = f"{PREFIX}_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,7 @@ async def called(request: Request) -> Caller:
     if scheme.lower() != "bearer" or not text:
         raise _unauthorised("give a token: `Authorization: Bearer relo_3_…`")
     try:
-        who = _remembered(house, text.strip())
-        if who is None:
-            who = await house.aside(lambda: _recognise(house, text.strip()))
+        who = await _recognised(house, text.strip())
     except Refused as refused:
         request.state.client = refused.client
         request.state.who = refused.subject
@@ -85,28 +82,14 @@ async def called(request: Request) -> Caller:
             403, "not_allowed", f"`{who.role.value}` may not do this: {OPERATIONS[operation].what}",
             f"it takes one of these roles: {able}, and a token whose scopes have `{operation}`",
         )  # fmt: skip
-    if not house.rates.take(who):
-        await house.aside(lambda: house.rates.settle(who))
+    await house.count(who)
     return Caller(house, who, operation)
 
 
-def _remembered(house: House, text: str) -> Principal | None:
-    """Who came with the same API token within the last second."""
-    found = house.known.get(text)
-    if found is None or time.monotonic() - found[0] > _REMEMBERED_SECONDS:
-        return None
-    return found[1]
-
-
-def _recognise(house: House, text: str) -> Principal:
-    now = house.clock()
-    if not text.startswith("relo_"):
-        return house.access.verify(house.platform, text, now)
-    who = house.tokens.authenticate(house.platform, text, now)
-    if len(house.known) >= _MOST_REMEMBERED:
-        house.known.clear()
-    house.known[text] = time.monotonic(), who
-    return who
+async def _recognised(house: House, text: str) -> Principal:
+    if text.startswith(API_TOKEN):
+        return await house.known.principal(text)
+    return await house.aside(lambda: house.access.verify(house.platform, text, house.clock()))
 
 
 def _unauthorised(detail: str) -> Problem:

@@ -10,16 +10,17 @@ from sqlalchemy import select
 
 from relo_dsl.catalog import Catalog, load_catalog
 from relo_dsl.cli.project import lists_in
-from relo_dsl.diagnostics import Severity, did_you_mean
+from relo_dsl.diagnostics import did_you_mean, has_errors
 from relo_dsl.engine import Engine
 from relo_dsl.errors import UserError
 from relo_dsl.source import SourceFile
-from relo_dsl.syntax import nodes, read_source
+from relo_dsl.syntax import read_source
 from relo_dsl.workspace import Workspace
 from relo_server.api.callers import Caller
 from relo_server.api.house import House
 from relo_server.api.problems import Problem
 from relo_server.platform.models import Audience
+from relo_server.refresh.schedule import stamped
 from relo_server.security.revenue import Revenue
 
 #: What a definition that is sent is called in its diagnostics.
@@ -40,6 +41,31 @@ class Kept:
         there = [one for one in self.workspace.names if self.workspace.syntax(one).kind == kind]
         hint, _ = did_you_mean(name, there, kind)
         raise Problem(404, "unknown_audience", f"there is no {kind} `{name}`", hint or "")
+
+    def has_errors(self, name: str) -> bool:
+        """Whether a definition has mistakes."""
+        return has_errors(self.workspace.errors_of([name]))
+
+    def require_sight(self, caller: Caller, name: str) -> None:
+        """Raises Problem (404) where there is no audience, (403) where the caller may not see it.
+
+        `name` may be that of a holdout.
+        """
+        audience = name.partition(":")[0]
+        self.require(audience)
+        if not caller.sees_revenue:
+            require_sound(self.workspace, [audience])
+            require_sight(caller, self.workspace, [audience])
+
+    def visible(self, caller: Caller) -> list[str]:
+        """Names of audiences; what derives from revenue is not told to who may not see it."""
+        workspace = self.workspace
+        names = sorted(n for n in workspace.names if workspace.syntax(n).kind == "audience")
+        if caller.sees_revenue:
+            return names
+        revenue = Revenue.of(workspace.catalog)
+        sound = [name for name in names if not self.has_errors(name)]
+        return [name for name in sound if not revenue.read_by(workspace.plan(name))]
 
 
 class Definitions:
@@ -64,7 +90,12 @@ class Definitions:
         """All definitions of a client, bound against the catalog as it is now."""
         rows = self.rows(client)
         lists = frozenset(lists_in(engine)(frozenset({client})))
-        stamp = (self._files(), tuple((row.name, row.etag) for row in rows), lists)
+        settings = self._house.settings
+        stamp = (
+            stamped([settings.catalog, settings.segments]),
+            tuple((row.name, row.etag) for row in rows),
+            lists,
+        )
         # A workspace is for one thread: each lane has its own.
         key = threading.get_ident(), client
         known = self._known.get(key)
@@ -86,18 +117,7 @@ class Definitions:
         with self._house.platform.tenant(client, reading=True) as session:
             return session.scalars(select(Audience).order_by(Audience.name)).all()
 
-    def _files(self) -> tuple[object, ...]:
-        settings = self._house.settings
-        found = []
-        for file in (settings.catalog, *sorted(settings.segments.rglob("*.seg"))):
-            try:
-                about = file.stat()
-            except OSError:
-                continue  # it goes away while we look: seen the next time
-            found.append((str(file), about.st_mtime_ns, about.st_size))
-        return tuple(found)
-
-    def _empty(self, catalog: Catalog, client: int) -> Workspace:
+    def _empty(self, catalog: Catalog, client: int | None) -> Workspace:
         return Workspace(catalog, client, self._house.settings.timezone)
 
     def _read(self, client: int, rows: Sequence[Audience], lists: frozenset[str]) -> Kept:
@@ -107,9 +127,9 @@ class Definitions:
         for file in sorted(settings.segments.rglob("*.seg")):
             source = read_source(file)
             name = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
-            probe = self._empty(workspace.catalog, client)
-            probe.add(source)
-            if all(self._client_of(probe, one) == client for one in probe.names):
+            # By itself: another client may have given the same name to something else.
+            alone = self._empty(workspace.catalog, settings.client)
+            if all(alone.client_named(one) == client for one in alone.add(source)):
                 workspace.add(SourceFile(name, source.text))
         # A file of a folder that was taken over may define several.
         texts = dict.fromkeys((row.file or f"{row.name}.seg", row.text) for row in rows)
@@ -118,18 +138,11 @@ class Definitions:
         workspace.lists = frozenset(workspace.catalog.lists) | lists
         return Kept(workspace, {row.name: row for row in rows})
 
-    def _client_of(self, workspace: Workspace, name: str) -> int | None:
-        """Whose a definition of the project's files is."""
-        for header in workspace.syntax(name).headers:
-            if header.keyword == "client" and isinstance(header.value, nodes.Number):
-                return int(header.value.value)
-        return self._house.settings.client
-
 
 def require_sound(workspace: Workspace, names: Sequence[str]) -> None:
     """Raises Problem (422) with every diagnostic where a definition has errors."""
     found = workspace.errors_of(names)
-    if any(item.severity is Severity.ERROR for item in found):
+    if has_errors(found):
         raise Problem.of_definition(found)
 
 

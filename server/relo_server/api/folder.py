@@ -18,12 +18,10 @@ from relo_dsl.workspace import Workspace
 from relo_server.api.callers import Caller
 from relo_server.api.definitions import Definitions, Kept
 from relo_server.api.problems import Problem
-from relo_server.api.shelf import etag_of
+from relo_server.api.shelf import write
 from relo_server.estimate import exact
 from relo_server.platform.models import Audience
-from relo_server.platform.store import TenantSession
 from relo_server.security.clients import ensure_client
-from relo_server.security.tokens import new_id
 
 #: Who owns what a folder brought.
 GIT = "git"
@@ -113,24 +111,12 @@ def apply(caller: Caller, found: Plan, files: Mapping[str, str], state: str | No
             raise Problem(409, "changed", "somebody else is taking a folder over just now")
         _refuse_taken(found.names, {n: r.owner for n, r in rows.items() if r.owner != GIT})
         for name, source in found.names.items():
-            _write(session, caller, rows.get(name), name, source, now)
+            row = rows.get(name)
+            if row is None or (row.text, row.file) != (source.text, source.name):
+                wanted = Audience(name=name, owner=GIT, file=source.name, text=source.text)
+                write(session, caller, row, wanted, now)
         gone = [one.name for one in found.changes if one.what == "removed"]
         session.execute(delete(Audience).where(Audience.name.in_(gone)))
-
-
-def _write(
-    session: TenantSession, caller: Caller, row: Audience | None, name: str, source: SourceFile,
-    now: int,
-) -> None:  # fmt: skip
-    if row is None:
-        row = Audience(
-            client_id=caller.client, name=name, id=new_id(now), owner=GIT, created_at=now
-        )
-        session.add(row)
-    elif (row.text, row.file) == (source.text, source.name):
-        return
-    row.text, row.etag, row.file = source.text, etag_of(source.text), source.name
-    row.updated_at, row.updated_by = now, caller.who.subject
 
 
 def _workspace(kept: Kept, own: Mapping[str, Audience], files: Mapping[str, str]) -> Workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -12,6 +13,7 @@ from itertools import groupby
 from relo_server.platform import Platform
 from relo_server.platform.audit import Audit, Entry
 
+_log = logging.getLogger("relo.api")
 _Line = tuple[int | None, Entry, Future[None], bool]
 #: Lines that go into one transaction at most.
 _TOGETHER = 2_000
@@ -72,7 +74,8 @@ class Notes:
                 now = self._clock()
                 self._audit.append_all(session, [(entry, now) for _, entry, *_ in lines])
         except Exception as error:
-            # Whoever waits for their line is told, and answers with an error.
+            # Whoever waits for a line is told, and answers with an error; of the others the log is.
+            _log.exception("%d lines of the audit could not be written", len(lines))
             for _, _, written, _ in lines:
                 written.set_exception(error)
         else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +17,13 @@ from starlette.exceptions import HTTPException
 from relo_dsl.diagnostics import Diagnostic
 from relo_dsl.engine import StoreError
 from relo_dsl.errors import UserError
+from relo_dsl.messages import in_spanish
+from relo_server.ingest.appsflyer import Unsigned
+from relo_server.ingest.bodies import NotUnderstood, TooLarge
+from relo_server.ingest.intake import OtherClient
+from relo_server.ingest.pixel.visits import OtherOrigin
 from relo_server.sets import SetsError
+from relo_server.spool import SpoolError
 
 MEDIA_TYPE = "application/problem+json"
 #: A store that is away may be back so many seconds later.
@@ -57,7 +64,7 @@ class Problem(Exception):
 
 
 def answer(request: Request, problem: Problem) -> JSONResponse:
-    """The problem as an answer; `instance` is the id that the logs have too."""
+    """The problem as an answer, in the language of the request; `instance` is in the logs too."""
     body: dict[str, Any] = {
         "type": f"urn:relo:problem:{problem.kind}",
         "title": HTTPStatus(problem.status).phrase,
@@ -68,7 +75,86 @@ def answer(request: Request, problem: Problem) -> JSONResponse:
     if problem.hint:
         body["hint"] = problem.hint
     body.update(problem.more)
-    return JSONResponse(body, problem.status, problem.headers, MEDIA_TYPE)
+    chosen = language(request)
+    if chosen == "es":
+        body = _in_spanish(body)
+    headers = {**problem.headers, "Content-Language": chosen, "Vary": "Accept-Language"}
+    return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
+
+
+def _in_spanish(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with its texts in Spanish, as far as there are any; what programs read stays."""
+    found = {**body, "title": _TITLES.get(body["status"], body["title"])}
+    for name in ("detail", "hint"):
+        if name in found:
+            found[name] = in_spanish(found[name]) or found[name]
+    if "diagnostics" in found:
+        found["diagnostics"] = [diagnostic_in("es", item) for item in found["diagnostics"]]
+    return found
+
+
+def diagnostic_in(chosen: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A diagnostic as JSON, its message and help in the language chosen."""
+    if chosen != "es":
+        return item
+    texts = {name: item[name] and (in_spanish(item[name]) or item[name])
+             for name in ("message", "help")}  # fmt: skip
+    return {**item, **texts}
+
+
+_T = TypeVar("_T")
+#: What of an answer holds reasons of refusals.
+_HOLDING_REASONS = frozenset({"refused", "letters", "sources", "reasons"})
+#: Refusals that are told apart by more than their text.
+_REFUSALS: dict[type[UserError], tuple[int, str]] = {
+    TooLarge: (413, "too_large"),
+    NotUnderstood: (415, "media_type"),
+    Unsigned: (401, "signature"),
+    OtherOrigin: (403, "other_origin"),
+    OtherClient: (403, "other_client"),
+}
+_TITLES = {
+    400: "Solicitud incorrecta", 401: "No autorizado", 403: "Prohibido", 404: "No encontrado",
+    405: "Método no permitido", 409: "Conflicto", 412: "Falló la precondición",
+    413: "Cuerpo demasiado grande", 415: "Tipo de contenido no admitido",
+    422: "No procesable", 428: "Se requiere una precondición", 429: "Demasiadas solicitudes",
+    500: "Error interno", 503: "Servicio no disponible",
+}  # fmt: skip
+
+
+def language(request: Request) -> str:
+    """`es` where the request would rather have that than English."""
+    return _preferred(request.headers)
+
+
+def told_in(headers: Mapping[str, str], answer: _T) -> _T:
+    """An answer with its reasons of refusals, wherever they stand, in the language that a request
+    with these headers would rather have.
+    """
+    return _with_reasons(answer) if _preferred(headers) == "es" else answer
+
+
+def _with_reasons(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_reasons(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: (in_spanish(part) or part) if name == "reason" and isinstance(part, str)
+        else _with_reasons(part) if name in _HOLDING_REASONS else part
+        for name, part in value.items()
+    }  # fmt: skip
+
+
+def _preferred(headers: Mapping[str, str]) -> str:
+    wanted: list[tuple[float, str]] = []
+    for part in headers.get("accept-language", "").replace(" ", "").split(","):
+        name, _, weight = part.partition(";q=")
+        with suppress(ValueError):
+            wanted.append((float(weight or 1), name[:2].lower()))
+    known = [one for one in wanted if one[0] > 0 and one[1] in ("en", "es")]
+    # Of what is wanted alike, the first.
+    return max(known, key=lambda one: one[0], default=(1, "en"))[1]
 
 
 def translated(error: Exception) -> Problem:
@@ -80,8 +166,14 @@ def translated(error: Exception) -> Problem:
             _log.warning("a store failed: %s", error)
             detail = error.message if isinstance(error, UserError) else "a store cannot be used"
             return Problem(503, "store", detail, headers={"Retry-After": str(_RETRY_AFTER)})
+        case SpoolError():
+            return Problem(
+                503, "spool", error.message, error.hint or "",
+                headers={"Retry-After": str(error.retry_after)},
+            )  # fmt: skip
         case UserError():
-            return Problem(422, "refused", error.message, error.hint or "")
+            status, kind = _REFUSALS.get(type(error), (422, "refused"))
+            return Problem(status, kind, error.message, error.hint or "")
         case RequestValidationError():
             return Problem(
                 422, "request", "the request is not as it is described",

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from enum import IntEnum
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import RedisStorage
@@ -16,8 +17,10 @@ from relo_server.api.problems import Problem
 from relo_server.security.principals import Principal
 from relo_server.sets import Sets
 
-#: Requests are counted here for so long before the server is told of them together.
-_TOGETHER_SECONDS = 0.1
+#: Requests are counted here for so long before the server is told of them together: seconds, where
+#: there may be many more, and where the limit is near.
+_TOGETHER_SECONDS = 1.0
+_NEAR_SECONDS = 0.1
 #: So many callers are remembered; beyond that all of them are forgotten, which loses a tenth of a
 #: second of counts.
 _REMEMBERED = 10_000
@@ -25,18 +28,26 @@ _REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class _Count:
-    """Requests that the server has not been told of, since when, and what it said last: how many
-    more there may be, or until when none.
+    """Requests that the server has not been told of, until when that is well, and what it said
+    last: how many more there may be, or until when none.
     """
 
-    since: float = 0.0
+    until: float = 0.0
     pending: int = 0
     left: int = 0
     full_until: float = 0.0
 
 
+class Due(IntEnum):
+    """When the server has to be told of what was counted."""
+
+    LATER = 0
+    SOON = 1
+    NOW = 2
+
+
 class Rates:
-    """Counts over a sliding minute. What comes within a tenth of a second is told together."""
+    """Counts over a sliding minute. What comes within a moment is told together."""
 
     def __init__(self, sets: Sets, service: Service) -> None:
         storage = RedisStorage(
@@ -48,42 +59,47 @@ class Rates:
         self._counts: dict[tuple[str, ...], _Count] = {}
         self._lock = threading.Lock()
 
-    def take(self, who: Principal) -> bool:
-        """Counts a request; false where `settle` has to be asked, which asks the server.
+    def take(self, who: Principal) -> Due:
+        """Counts a request, and says when `settle` is to be called: NOW is before it is answered.
 
         Raises Problem (429) where there were too many in the last minute.
         """
         now = time.time()
+        due = Due.LATER
         with self._lock:
             if len(self._counts) > _REMEMBERED:
                 self._counts.clear()
-            known = True
             for names, item, what in self._limits(who):
                 count = self._counts.setdefault(names, _Count())
                 if now < count.full_until:
                     raise _too_many(what, item, count.full_until - now)
                 count.pending += 1
-                fresh = now - count.since < _TOGETHER_SECONDS
-                known = known and fresh and count.pending <= count.left
-            return known
+                if count.pending > count.left:
+                    due = Due.NOW
+                elif now > count.until or count.pending > count.left // 4:
+                    due = max(due, Due.SOON)
+        return due
 
     def settle(self, who: Principal) -> None:
         """Tells the server of all that was counted. Raises Problem (429) as `take` does."""
         for names, item, what in self._limits(who):
             with self._lock:
                 count = self._counts.setdefault(names, _Count())
-                pending, count.pending, count.since = count.pending, 0, time.time()
+                pending, count.pending = count.pending, 0
             # All but this one are answered already: they count even where others have used it up.
-            before = min(pending - 1, self._limiter.get_window_stats(item, *names).remaining)
-            if before > 0:
-                self._limiter.hit(item, *names, cost=before)
+            if pending > 1:
+                left = self._limiter.get_window_stats(item, *names).remaining
+                if left:
+                    self._limiter.hit(item, *names, cost=min(pending - 1, left))
             taken = pending < 1 or self._limiter.hit(item, *names)
             stats = self._limiter.get_window_stats(item, *names)
             count.left = stats.remaining
+            near = count.left < item.amount // 2
+            count.until = time.time() + (_NEAR_SECONDS if near else _TOGETHER_SECONDS)
             if not taken:
                 now = time.time()
                 wait = max(1.0, stats.reset_time - now)
-                count.full_until = now + min(wait, _TOGETHER_SECONDS)
+                count.full_until = now + min(wait, _NEAR_SECONDS)
                 raise _too_many(what, item, wait)
 
     def _limits(self, who: Principal) -> tuple[tuple[tuple[str, ...], RateLimitItem, str], ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import delete
 
+from relo_dsl.setkeys import HOLDOUT
 from relo_server.api.callers import Caller
 from relo_server.api.definitions import Kept
 from relo_server.api.problems import Problem
@@ -69,16 +71,31 @@ def put(caller: Caller, name: str, text: str, conditions: Preconditions) -> tupl
         row = _locked(session, name)
         conditions.require(None if row is None else row.etag)
         created = row is None
-        if row is None:
-            row = Audience(
-                client_id=caller.client, name=name, id=new_id(now), owner=API, created_at=now
-            )
-            session.add(row)
-        row.id = row.id or new_id(now)
-        row.text, row.etag = text, etag_of(text)
-        row.updated_at, row.updated_by = now, caller.who.subject
+        file = None if row is None else row.file
+        row = write(session, caller, row, Audience(name=name, owner=API, file=file, text=text), now)
         session.flush()
     return row, created
+
+
+def write(
+    session: TenantSession, caller: Caller, row: Audience | None, wanted: Audience, now: int
+) -> Audience:
+    """Makes of a row, None where it is new, what is `wanted`: name, owner, file and text."""
+    if row is None:
+        row = Audience(client_id=caller.client, name=wanted.name, owner=wanted.owner)
+        row.created_at = now
+        session.add(row)
+    row.id = row.id or new_id(now)
+    row.text, row.etag, row.file = wanted.text, etag_of(wanted.text), wanted.file
+    row.updated_at, row.updated_by = now, caller.who.subject
+    return row
+
+
+def unpublish(caller: Caller, names: Iterable[str]) -> None:
+    """Drops the sets of audiences that are no more, and their holdouts."""
+    for name in names:
+        for part in (name, name + HOLDOUT):
+            caller.house.sets.drop(caller.client, part)
 
 
 def remove(caller: Caller, name: str, conditions: Preconditions) -> None:

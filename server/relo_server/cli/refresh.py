@@ -87,8 +87,9 @@ def _session(
     from relo_server.refresh.live import Live
     from relo_server.refresh.schedule import Definitions
     from relo_server.refresh.scheduler import Scheduler
+    from relo_server.tracing import tracing
 
-    with open_engine(settings) as engine, open_sets(settings) as sets:
+    with tracing(settings), open_engine(settings) as engine, open_sets(settings) as sets:
 
         def read() -> Workspace:
             workspace = read_project(settings, uploaded=lists_in(engine))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,16 +11,7 @@ import click
 from relo_dsl.cli.options import json_option, with_settings
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    import uvicorn
-    from fastapi import FastAPI
-
     from relo_dsl.settings import Settings
-
-#: In-flight work has so long to end after SIGTERM; a build that takes longer is finished all the
-#: same before the process ends.
-_GRACE_SECONDS = 30
 
 
 @click.command("serve")
@@ -31,9 +20,16 @@ _GRACE_SECONDS = 30
     "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True,
     help="The port; 0: any that is free, which is printed.",
 )  # fmt: skip
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="So many processes answer look-ups and take events; this one then has the engine.",
+)
 @json_option
 @with_settings("client", "timezone", "catalog", "segments", "events", "sets", "data")
-def command(host: str, port: int, as_json: bool, settings: Settings) -> None:
+def command(host: str, port: int, workers: int, as_json: bool, settings: Settings) -> None:
     """Serve the API over HTTP: check, preview, build, look up. `/docs` describes it.
 
     `relo token create` makes the credential that callers need. The service speaks plain HTTP:
@@ -41,80 +37,28 @@ def command(host: str, port: int, as_json: bool, settings: Settings) -> None:
     to standard error, a JSON object a line; with --json the first line on standard output says
     where it listens.
 
+    With --workers other processes take the connections. They answer look-ups and take batches of
+    events themselves, and hand everything else to this one, which alone has the embedded engine.
+
     \b
     Example:
       relo serve --port 8080
+      relo serve --port 8080 --workers 2
       relo serve --port 0 --json
     """
-    import uvicorn
-
-    from relo_server.api.app import make_app
-    from relo_server.api.house import House
     from relo_server.api.listening import address_of, listening
 
     # Whoever answers takes turns with those who work: quickly, so that no answer waits for long.
     sys.setswitchinterval(0.0005)
-    _log_to_stderr()
-    with listening(host, port) as socket, House.open(settings) as house:
-        app = make_app(house)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )  # fmt: skip
+    with listening(host, port) as socket:
+        # The rest takes seconds to import and to open: who connects meanwhile waits for it.
+        from relo_server.api.house import House
+        from relo_server.api.owner import serve
+        from relo_server.api.serving import log_to_stderr
+        from relo_server.tracing import tracing
+
+        log_to_stderr()
         url = address_of(socket)
-        if as_json:
-            click.echo(json.dumps({"url": url}))
-        else:
-            click.echo(f"listening on {url}, described at {url}/docs")
-        sys.stdout.flush()
-        _server(config, app).run([socket])
-
-
-def _server(config: uvicorn.Config, app: FastAPI) -> uvicorn.Server:
-    """One whose streams end when it is told to stop, instead of holding it up."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-            # uvicorn would send itself the signal once more when it has stopped, and end the
-            # process before the stores are closed.
-            app.state.stopping.set()
-            self.force_exit = self.should_exit and sig == signal.SIGINT
-            self.should_exit = True
-
-    return Server(config)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_AsJson())
-    for name, level in (("relo", logging.INFO), ("uvicorn", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(level)
-        logger.propagate = False
-
-
-class _AsJson(logging.Formatter):
-    """A JSON object a line, whatever was said."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
-        told: dict[str, object] = {"at": self.formatTime(record), "level": record.levelname.lower()}
-        try:
-            said = json.loads(message) if message.startswith("{") else None
-        except ValueError:
-            said = None
-        told |= said if isinstance(said, dict) else {"event": "log", "message": message}
-        if record.exc_info:
-            told["trace"] = self.formatException(record.exc_info)
-        return json.dumps(told)
-
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
-    @staticmethod
-    def converter(seconds: float | None) -> object:  # type: ignore[override]
-        import time
-
-        return time.gmtime(seconds)
+        told = json.dumps({"url": url}) if as_json else f"listening on {url}, see {url}/docs"
+        with tracing(settings), House.open(settings) as house:
+            serve(house, socket, workers, ready=lambda: click.echo(told))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from relo_dsl.catalog import Catalog
@@ -14,6 +16,7 @@ from relo_dsl.workspace import Workspace
 from relo_server.sets import Sets
 
 if TYPE_CHECKING:
+    from relo_server.ingest.storing import Storing
     from relo_server.versions.publisher import Publisher
 
 
@@ -63,9 +66,27 @@ def whoami() -> str:
         return ""
 
 
+@contextmanager
+def open_spools(settings: Settings, engine: Engine, sets: Sets) -> Iterator[Storing]:
+    """What takes from the spools of the settings; it is not started. Raises UserError."""
+    from relo_server.ingest.catalogs import CatalogFile
+    from relo_server.ingest.storing import Storing
+    from relo_server.spool.overflow import Storage
+    from relo_server.versions.publisher import wall_clock
+
+    folder = settings.data / "spool"
+    folder.mkdir(parents=True, exist_ok=True)
+    catalog, storage = CatalogFile(settings.catalog), Storage.of(settings)
+    found = Storing(folder, engine, sets, catalog, wall_clock, storage)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
 def publisher(settings: Settings, engine: Engine, sets: Sets) -> Publisher:
     """Who publishes on behalf of the user of this command; the catalog says what is granted."""
     from relo_dsl.cli.project import project_catalog
     from relo_server.versions.publisher import Publisher
 
-    return Publisher(engine, sets, project_catalog(settings).default_flags, whoami())
+    return Publisher(engine, sets, project_catalog(settings).flags_of, whoami())

@@ -22,6 +22,10 @@ client = {CLIENT}
 timezone = "{SHOP_ZONE}"
 catalog = "segments/catalog.yaml"
 segments = "segments"
+
+# Pages that may send events: the one that README.md shows.
+[ingest.origins]
+{CLIENT} = ["http://localhost:8000"]
 """
 
 

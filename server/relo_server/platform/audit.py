@@ -14,9 +14,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from relo_server.platform.models import WHOLE, AuditHead, AuditLine
@@ -26,6 +26,9 @@ START = bytes(32)
 _TEXT_LENGTH = 500
 #: Texts come from requests; neither database stores these, and a line must be storable.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_LINES = cast(Table, AuditLine.__table__)
+# Made once: json.dumps would make a new encoder for every line.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Audit:
             line["hash"] = previous = line_hash(self._key, line)
             client_previous = None if client is None else previous
             lines.append(line)
-        session.execute(insert(AuditLine), lines)
+        # By the table itself: the mapper would look at every line, and there may be thousands.
+        session.connection().execute(insert(_LINES), lines)
         _move_head(session, WHOLE, seq, previous)
         if client is not None and client_seq is not None:
             _move_head(session, client, client_seq, previous)
@@ -89,8 +93,7 @@ def line_hash(key: bytes, line: Mapping[str, Any]) -> bytes:
         for name, value in line.items()
         if name != "hash"
     }
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hmac.digest(key, text.encode(), "sha256")
+    return hmac.digest(key, _CANONICAL.encode(plain).encode(), "sha256")
 
 
 def _storable(text: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 from relo_dsl.errors import UserError
 
 #: The newest revision in migrations/versions.
-HEAD = "0002"
+HEAD = "0004"
 #: Any number, the same in all processes: only one of them migrates.
 _LOCK = 0x72656C6F
 #: The role that the application takes: it owns nothing and sees the rows of one client at a time.

@@ -147,6 +147,29 @@ class Audience(Tenant, Base):
     updated_by: Mapped[str]
 
 
+class Link(Tenant, Base):
+    """A click link. `ended_at` None: it still leads on."""
+
+    __tablename__ = "links"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    destination: Mapped[str]
+    name: Mapped[str]
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    ended_at: Mapped[int | None]
+
+
+class Erasure(Tenant, Base):
+    """A device that was erased, by its key; `request` is the id of the erasure."""
+
+    __tablename__ = "erasures"
+
+    device: Mapped[bytes] = mapped_column(primary_key=True)
+    at: Mapped[int]
+    request: Mapped[str]
+
+
 class IdempotencyKey(Tenant, Base):
     """What a request was answered; `request` is the hash that a repetition must have as well.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from relo_dsl.consent import scope
-from relo_dsl.diagnostics import Severity
+from relo_dsl.diagnostics import has_errors
 from relo_dsl.setkeys import HOLDOUT
 from relo_dsl.sql.lower import holdout_query, members_query
 from relo_dsl.workspace import Workspace
@@ -17,7 +17,7 @@ def definition_of(workspace: Workspace, name: str) -> Definition | None:
     audience = name.removesuffix(HOLDOUT)
     if audience not in workspace:
         return None
-    if any(item.severity is Severity.ERROR for item in workspace.errors_of([audience])):
+    if has_errors(workspace.errors_of([audience])):
         return None
     scoped = scope(workspace.plan(audience))
     shares = scoped.plan.shares

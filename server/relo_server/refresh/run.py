@@ -10,7 +10,7 @@ from itertools import groupby
 
 from relo_dsl.bind import BoundDefinition
 from relo_dsl.consent import ScopedPlan, scope
-from relo_dsl.diagnostics import Severity
+from relo_dsl.diagnostics import has_errors
 from relo_dsl.engine import Engine, EngineError
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.errors import UserError
@@ -25,6 +25,7 @@ from relo_server.refresh.counts import everybody, universe
 from relo_server.refresh.limits import too_different
 from relo_server.refresh.results import RefreshResult
 from relo_server.sets import Lease, Overtaken, Sets
+from relo_server.tracing import span
 from relo_server.versions import ledger
 from relo_server.versions.barred import Bar
 from relo_server.versions.ledger import Kind, Step, Version
@@ -74,18 +75,21 @@ def refresh(
     # What the catalog has named since the last load is a column only from now on.
     apply_catalog(engine, workspace.catalog)
     sweep(engine)
-    publisher = Publisher(engine, sets, workspace.catalog.default_flags, by, clock, lease, at_step)
+    publisher = Publisher(engine, sets, workspace.catalog.flags_of, by, clock, lease, at_step)
     tasks = [_task(workspace, name, at) for name in names]
     planned = [task for task in tasks if task.scoped is not None]
     results = []
-    with Staged(engine) as staged:
-        computed = compute(engine, staged, [task.plan for task in planned], at)
+    with span("refresh", audiences=len(tasks)), Staged(engine) as staged:
+        with span("compute", audiences=len(planned)):
+            computed = compute(engine, staged, [task.plan for task in planned], at)
         at_step("computed")
         found = dict(zip((task.result.name for task in planned), computed, strict=True))
         ready = [_Ready(task, found.get(task.result.name)) for task in tasks]
         run = _Refresh(publisher, staged, at, limits or Publishing(), force=force)
         for group in _groups(ready):
-            for result in run.finish(group):
+            with span("publish", client=group[0].task.result.client, audiences=len(group)):
+                finished = run.finish(group)
+            for result in finished:
                 if universes and result.size is not None:
                     result = replace(result, universe=run.universe(workspace.plan(result.name)))
                 done(result)
@@ -111,7 +115,7 @@ def _task(workspace: Workspace, name: str, at: int) -> _Task:
     bound = workspace.bound(name)
     result = RefreshResult(name, bound.client, bound.header.type, at, bound.header.minimum)
     found = workspace.errors_of([name])
-    if any(item.severity is Severity.ERROR for item in found):
+    if has_errors(found):
         failed = replace(result, diagnostics=tuple(found), error="the definition has errors")
         return _Task(bound, failed, None)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from relo_dsl.diagnostics import Severity
+from relo_dsl.diagnostics import has_errors
 from relo_dsl.errors import UserError
 from relo_dsl.freshness import freshness_of
 from relo_dsl.workspace import Workspace
@@ -26,7 +26,7 @@ def scheduled(workspace: Workspace, names: Iterable[str] | None = None) -> list[
 def _scheduled(workspace: Workspace, name: str) -> Scheduled:
     header = workspace.bound(name).header
     clock = Clock(header.refresh, header.timezone)
-    if any(item.severity is Severity.ERROR for item in workspace.errors_of([name])):
+    if has_errors(workspace.errors_of([name])):
         # It has its times all the same: its attempts fail, and say why.
         return Scheduled(name, header.client, clock)
     plan = workspace.plan(name)
@@ -54,13 +54,13 @@ class Definitions:
         self._files = files
         self._names = names
         self._trouble = trouble
-        self._stamp = self._stamped()
+        self._stamp = stamped(self._files)
         self.workspace = read()
         self._scheduled = scheduled(self.workspace, names)
 
     def audiences(self) -> Sequence[Scheduled]:
         """The schedule; the same object as long as no file has changed."""
-        stamp = self._stamped()
+        stamp = stamped(self._files)
         if stamp != self._stamp:
             self._stamp = stamp
             try:
@@ -71,13 +71,15 @@ class Definitions:
                 self._scheduled = scheduled(self.workspace, self._names)
         return self._scheduled
 
-    def _stamped(self) -> tuple[tuple[str, int, int], ...]:
-        found = []
-        for place in self._files:
-            for file in sorted(place.rglob("*.seg")) if place.is_dir() else [place]:
-                try:
-                    about = file.stat()
-                except OSError:
-                    continue  # it goes away while we look: seen the next time
-                found.append((str(file), about.st_mtime_ns, about.st_size))
-        return tuple(found)
+
+def stamped(places: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file does: name, time and size of each, of folders every `.seg` file."""
+    found = []
+    for place in places:
+        for file in sorted(place.rglob("*.seg")) if place.is_dir() else [place]:
+            try:
+                about = file.stat()
+            except OSError:
+                continue  # it goes away while we look: seen the next time
+            found.append((str(file), about.st_mtime_ns, about.st_size))
+    return tuple(found)

@@ -17,6 +17,7 @@ class Purpose(StrEnum):
     REFRESH_TOKENS = "relo refresh tokens 1"
     ACCESS_TOKENS = "relo access tokens 1"
     AUDIT = "relo audit 1"
+    PIXEL = "relo pixel 1"
 
 
 def derive(installation_key: bytes, purpose: Purpose, which: str = "") -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 ALLOWED = frozenset(
     {
         "DEL",
+        "EVALSHA",
         "EXEC",
         "EXISTS",
         "EXPIRE",
@@ -26,7 +27,9 @@ ALLOWED = frozenset(
         "SADD",
         "SCAN",
         "SCARD",
+        "SCRIPT",
         "SELECT",
+        "SISMEMBER",
         "SET",
         "SHUTDOWN",
         "SMISMEMBER",

@@ -23,6 +23,7 @@ from relo_server.sets import changes, leases, reading
 from relo_server.sets.drafts import Draft
 from relo_server.sets.errors import SetsError, translated
 from relo_server.sets.leases import Lease
+from relo_server.sets.lookups import Aside, Lookups
 from relo_server.sets.moves import ANY, Conditions
 from relo_server.sets.reading import Answers, Listing
 from relo_server.sets.stamps import SetInfo, Stamp, new_version
@@ -227,6 +228,15 @@ class Sets:
         `holder` names this process, and no other one ever. Its token is greater than every before.
         """
         return leases.take(self._redis, client, purpose, holder, seconds)
+
+    def lookups(self, aside: Aside) -> Lookups:
+        """Look-ups of one device at a time, for the event loop that runs now."""
+        return Lookups(self._redis, aside)
+
+    @property
+    def shared_url(self) -> str | None:
+        """Where other processes find a server of our own, as long as it runs; None: it is not."""
+        return None if self._server is None else f"unix://{self._server.socket}"
 
     @property
     def connections(self) -> redis.ConnectionPool:

@@ -29,14 +29,14 @@ def no_step(_step: str) -> None:
 class Publisher:
     """Where versions are published, on whose behalf, and who may stop it.
 
-    `default_flags` is the consent of a device without a record, `by` who publishes. `lease` must
-    still be held when the set moves (None: unchecked). `clock` gives the wall clock in epoch ms;
-    `at_step` is called after each step.
+    `flags_of` gives the consent of a client's devices without a record, `by` who publishes. `lease`
+    must still be held when the set moves (None: unchecked). `clock` gives the wall clock in epoch
+    ms; `at_step` is called after each step.
     """
 
     engine: Engine
     sets: Sets
-    default_flags: int
+    flags_of: Callable[[int], int]
     by: str
     clock: Callable[[], int] = wall_clock
     lease: Lease | None = None
@@ -44,7 +44,7 @@ class Publisher:
 
     def bar(self, client: int, mask: int, now: int) -> Bar:
         """Who must not be published at `now`."""
-        return Bar(client, mask, self.default_flags, now)
+        return Bar(client, mask, self.flags_of(client), now)
 
     def version(self, client: int, name: str, base: Base, wanted: Wanted, now: int) -> Version:
         """A version of one attempt, with an id after all that is published or recorded."""

@@ -16,12 +16,19 @@ from relo_server.api.callers import Called, Caller
 from relo_server.api.definitions import Definitions, Kept, require_sight, require_sound
 from relo_server.api.forms import Form, definition
 from relo_server.api.problems import Problem
-from relo_server.api.routes.parts import Defined, Strict, problems
+from relo_server.api.routes.parts import Defined, OfClient, problems
 from relo_server.api.routes.segments import EXAMPLE
-from relo_server.api.shelf import Preconditions, etag_of, put, remove, require_free
+from relo_server.api.shelf import (
+    Preconditions,
+    etag_of,
+    put,
+    remove,
+    require_free,
+    unpublish,
+)
+from relo_server.refresh.live import outcome_of
 from relo_server.refresh.results import RefreshResult
 from relo_server.refresh.run import refresh
-from relo_server.security.revenue import Revenue
 from relo_server.sets import SetInfo
 
 router = APIRouter(tags=["audiences"], responses=problems())
@@ -36,11 +43,10 @@ Key = Annotated[
 ]
 
 
-class Definition(Strict):
+class Definition(OfClient):
     """One definition, as text."""
 
     text: str = Field(max_length=200_000, examples=[EXAMPLE])
-    client_id: int | None = Field(None, ge=0, lt=2**32)
 
 
 # ---- which there are, and what they say ----------------------------------------------------------
@@ -60,7 +66,7 @@ async def list_(
 
     def work(engine: Engine) -> dict[str, Any]:
         kept = known.of(engine, caller.client)
-        names = [name for name in visible(caller, kept) if name.startswith(prefix)]
+        names = [name for name in kept.visible(caller) if name.startswith(prefix)]
         chosen = [
             name for name in names
             if (cursor is None or name > cursor) and _matches(kept, name, type, tag)
@@ -73,21 +79,6 @@ async def list_(
         }
 
     return await caller.house.asking.do(work)
-
-
-def visible(caller: Caller, kept: Kept) -> list[str]:
-    """Names of audiences; what derives from revenue is not told to who may not see it."""
-    workspace = kept.workspace
-    names = sorted(n for n in workspace.names if workspace.syntax(n).kind == "audience")
-    if caller.sees_revenue:
-        return names
-    revenue = Revenue.of(workspace.catalog)
-    sound = [name for name in names if not _broken(kept, name)]
-    return [name for name in sound if not revenue.read_by(workspace.plan(name))]
-
-
-def _broken(kept: Kept, name: str) -> bool:
-    return any(item.severity.value == "error" for item in kept.workspace.errors_of([name]))
 
 
 def _matches(kept: Kept, name: str, type_: str | None, tag: str | None) -> bool:
@@ -106,7 +97,7 @@ def described(caller: Caller, kept: Kept, name: str, info: SetInfo | None) -> di
         "tags": list(header.tags),
         "owned_by": row.owner if row is not None else "file",
         "file": row.file if row is not None else kept.workspace.source(name).name,
-        "valid": not _broken(kept, name),
+        "valid": not kept.has_errors(name),
         "device_count": None if info is None else caller.count(info.size),
         "built_at": None if info is None else format_instant(info.at),
     }
@@ -121,10 +112,7 @@ async def read(caller: Called, known: Defined, name: str, response: Response) ->
 
     def work(engine: Engine) -> dict[str, Any]:
         kept = known.of(engine, caller.client)
-        kept.require(name)
-        if not caller.sees_revenue:
-            require_sound(kept.workspace, [name])
-            require_sight(caller, kept.workspace, [name])
+        kept.require_sight(caller, name)
         info = caller.house.sets.info(caller.client, name)
         text = kept.workspace.source(name).text
         return {**described(caller, kept, name, info), "text": text, "etag": etag_of(text)}
@@ -192,8 +180,7 @@ async def delete(caller: Called, known: Defined, name: str, if_match: IfMatch = 
         kept.require(name)
         require_free(kept, name)
         remove(caller, name, conditions)
-        for part in (name, f"{name}:holdout"):
-            caller.house.sets.drop(caller.client, part)
+        unpublish(caller, [name])
 
     await caller.house.building.do(work)
 
@@ -249,7 +236,7 @@ def start(
             kept.workspace, engine, house.sets, [name], at=house.clock(), by=caller.who.name,
             force=force, limits=house.settings.publishing, clock=house.clock,
         )  # fmt: skip
-        request.app.state.metrics.refreshed("published" if result.published else "not")
+        request.app.state.metrics.refreshed(outcome_of(result).outcome)
         return result
 
     return builds.begin(caller.client, name, house.clock(), house.building.submit(work), more)

@@ -16,7 +16,6 @@ from relo_dsl.times import format_instant
 from relo_server.api.callers import Called, Caller
 from relo_server.api.definitions import Definitions, require_sound
 from relo_server.api.routes.parts import Defined, problems
-from relo_server.api.routes.versions import look
 from relo_server.estimate import exact
 
 router = APIRouter(tags=["audiences"], responses=problems(404))
@@ -72,8 +71,9 @@ async def _sleep(request: Request, seconds: float) -> None:
 
 def _look(caller: Caller, known: Definitions, engine: Engine, name: str) -> dict[str, Any]:
     """What is published, and what would be now, as the caller may see it."""
-    look(caller, known, engine, name)
-    workspace = known.of(engine, caller.client).workspace
+    kept = known.of(engine, caller.client)
+    kept.require_sight(caller, name)
+    workspace = kept.workspace
     require_sound(workspace, [name])
     apply_catalog(engine, workspace.catalog)
     info = caller.house.sets.info(caller.client, name)

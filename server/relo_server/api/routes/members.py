@@ -12,10 +12,10 @@ from starlette.responses import StreamingResponse
 
 from relo_dsl.engine.key import device_key
 from relo_dsl.times import format_instant
-from relo_server.api.callers import Called, Caller
+from relo_server.api.callers import Called
 from relo_server.api.problems import Problem
-from relo_server.api.routes.parts import Strict, problems
-from relo_server.sets import SetInfo
+from relo_server.api.quick import freshness
+from relo_server.api.routes.parts import OfClient, problems
 from relo_server.sets.reading import Listing
 
 router = APIRouter(tags=["members"], responses=problems(404))
@@ -24,14 +24,13 @@ _LINES = 2_000
 _Id = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
-class Asked(Strict):
+class Asked(OfClient):
     """Devices by their own ids, and names of audiences."""
 
     devices: list[_Id] = Field(min_length=1, max_length=1_000, examples=[["device-1", "device-2"]])
     audiences: list[Annotated[str, Field(max_length=200)]] = Field(
         min_length=1, max_length=200, examples=[["winback_mx_highvalue"]]
     )
-    client_id: int | None = Field(None, ge=0, lt=2**32)
 
 
 @router.get(
@@ -86,7 +85,11 @@ async def member(
     asked = await caller.house.aside(lambda: caller.house.sets.ask(caller.client, name, [key]))
     if asked is None:
         raise _unpublished(name)
-    return {"device": device, "member": asked.members[0], **_freshness(caller, asked.info)}
+    return {
+        "device": device,
+        "member": asked.members[0],
+        **freshness(asked.info, caller.house.clock()),
+    }
 
 
 @router.post("/memberships", name="memberships.read", operation_id="ask_memberships")
@@ -104,17 +107,8 @@ async def memberships(caller: Called, asked: Asked) -> dict[str, Any]:
             told[name] = None
             continue
         inside = dict(zip(asked.devices, answers.members, strict=True))
-        told[name] = {**_freshness(caller, answers.info), "members": inside}
+        told[name] = {**freshness(answers.info, caller.house.clock()), "members": inside}
     return {"audiences": told}
-
-
-def _freshness(caller: Caller, info: SetInfo) -> dict[str, Any]:
-    return {
-        "audience": info.name,
-        "version": info.version,
-        "as_of": format_instant(info.at),
-        "age_seconds": max(caller.house.clock() - info.at, 0) // 1000,
-    }
 
 
 def _unpublished(name: str) -> Problem:

@@ -90,7 +90,7 @@ async def revoke(caller: Called, id: Id) -> dict[str, Any]:
             if all(one.id != id for one in list_tokens(session)):
                 raise Problem(404, "unknown_token", f"there is no token `{id}`")
             revoked = revoke_token(session, id, now)
-        house.known.clear()
+        house.known.forget()
         return token_json(revoked, now)
 
     return await house.aside(work)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from relo_dsl.times import TimeError, parse_instant
 from relo_server.api.definitions import Definitions
 from relo_server.api.problems import MEDIA_TYPE, Problem
+from relo_server.ingest.bodies import TooLarge
 
 
 class Strict(BaseModel):
@@ -18,11 +19,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Draft(Strict):
+class OfClient(Strict):
+    """A body that may name the client: see `Caller.require_client`."""
+
+    client_id: int | None = Field(None, ge=0, lt=2**32, description="The credential's own, if any.")
+
+
+class Draft(OfClient):
     """A definition as text, with whatever it refers to or without."""
 
     text: str = Field(max_length=200_000, description="One definition or several, in the language.")
-    client_id: int | None = Field(None, ge=0, lt=2**32, description="The credential's own, if any.")
 
 
 class DraftAt(Draft):
@@ -52,17 +58,12 @@ def instant(text: str | None, now: int) -> int:
         ) from None
 
 
-def language(request: Request) -> str:
-    """`es` where the request would rather have that than English."""
-    wanted: list[tuple[float, str]] = []
-    for part in request.headers.get("accept-language", "").split(","):
-        name, _, weight = part.strip().partition(";q=")
-        try:
-            wanted.append((-float(weight or 1), name[:2].lower()))
-        except ValueError:
-            continue
-    known = [name for _, name in sorted(wanted, key=lambda one: one[0]) if name in ("en", "es")]
-    return known[0] if known else "en"
+async def small_body(request: Request, most: int) -> bytes:
+    """The body of a request that has to be small. Raises TooLarge."""
+    body = await request.body()
+    if len(body) > most:
+        raise TooLarge(f"the body is larger than {most:,} bytes", "send it in parts")
+    return body
 
 
 At = Annotated[str | None, Query(description="The instant T, RFC 3339; now if it is left out.")]
@@ -81,6 +82,7 @@ _WHAT = {
     409: "Something else is there.",
     412: "It has changed meanwhile.",
     413: "The body is too large.",
+    415: "The body is of a type that is not known.",
     422: "The request, or the definition in it, has mistakes; all of them are listed.",
     428: "Say which version you have seen.",
     429: "Too many requests; `Retry-After` says when to go on.",

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from relo_dsl.catalog import Catalog, EventSpec, PropertySpec
 from relo_dsl.engine import Engine
 from relo_server.api.callers import Called, Caller
-from relo_server.api.routes.audiences import visible
 from relo_server.api.routes.parts import Defined, problems
+from relo_server.ingest.observed import observed
 from relo_server.refresh.live import Stores
 from relo_server.refresh.schedule import scheduled
 from relo_server.refresh.timetable import look
@@ -21,11 +21,19 @@ router = APIRouter(tags=["project"], responses=problems())
 
 @router.get("/catalog", name="catalog.read", operation_id="read_catalog")
 async def catalog(caller: Called, known: Defined) -> dict[str, Any]:
-    """Events, traits, lists, scores and places that definitions can name."""
+    """Events, traits, lists, scores and places that definitions can name.
+
+    `observed` are events of the last 30 days that came in and are in no catalog yet.
+    """
 
     def work(engine: Engine) -> dict[str, Any]:
         kept = known.of(engine, caller.client)
-        return told(caller, kept.workspace.catalog, kept.workspace.lists or frozenset())
+        found = kept.workspace.catalog
+        seen = observed(engine, caller.client, found, caller.house.clock())
+        return {
+            **told(caller, found, kept.workspace.lists or frozenset()),
+            "observed": seen_by(caller, found, seen),
+        }
 
     return await caller.house.asking.do(work)
 
@@ -40,6 +48,17 @@ def told(caller: Caller, found: Catalog, lists: frozenset[str]) -> dict[str, Any
         "events": events, "traits": traits, "lists": sorted(lists), "scores": scores,
         "places": sorted(found.places),
     }  # fmt: skip
+
+
+def seen_by(
+    caller: Caller, found: Catalog, seen: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Observed events as the caller may see them."""
+    hidden = frozenset[str]() if caller.sees_revenue else _revenue(found)
+    return {
+        name: {**one, "properties": {k: v for k, v in one["properties"].items() if k not in hidden}}
+        for name, one in seen.items()
+    }
 
 
 def _revenue(found: Catalog) -> frozenset[str]:
@@ -72,7 +91,7 @@ async def schedule(caller: Called, known: Defined) -> dict[str, Any]:
 
     def work(engine: Engine) -> dict[str, Any]:
         kept = known.of(engine, caller.client)
-        found = scheduled(kept.workspace, visible(caller, kept))
+        found = scheduled(kept.workspace, kept.visible(caller))
         lines = look(Stores(engine, house.sets), found, house.settings.schedule, house.clock())
         return {"audiences": [line.to_json() for line in lines]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Body, Request
@@ -22,17 +22,17 @@ from relo_dsl.times import format_instant
 from relo_dsl.workspace import Workspace
 from relo_server.api.callers import Called, Caller
 from relo_server.api.definitions import DRAFT, require_sight, require_sound
-from relo_server.api.problems import Problem
+from relo_server.api.problems import Problem, diagnostic_in, language
 from relo_server.api.routes.parts import (
     Defined,
     Draft,
     DraftAt,
     instant,
-    language,
     problems,
 )
+from relo_server.cost import stored_rows
 from relo_server.estimate import Estimate, exact, sampled
-from relo_server.preview import Preview, preview
+from relo_server.preview import Preview, expected_rows, preview
 
 router = APIRouter(prefix="/segments", tags=["segments"], responses=problems())
 NDJSON = "application/x-ndjson"
@@ -47,16 +47,22 @@ class Previewed(DraftAt):
 
 
 @router.post("/check", name="segments.check", operation_id="check")
-async def check(caller: Called, known: Defined, draft: Draft = _EXAMPLE) -> dict[str, Any]:
-    """Every mistake of a text in one answer, each with its place and what could stand there."""
+async def check(
+    caller: Called, known: Defined, request: Request, draft: Draft = _EXAMPLE
+) -> dict[str, Any]:
+    """Every mistake of a text in one answer, each with its place and what could stand there.
+
+    In English, or Spanish by `Accept-Language`.
+    """
     caller.require_client(draft.client_id)
+    chosen = language(request)
 
     def work(engine: Engine) -> dict[str, Any]:
         workspace, _ = known.draft(engine, caller.client, draft.text)
         found = [item for item in workspace.check() if item.source.name == DRAFT]
         return {
             "valid": all(item.severity is not Severity.ERROR for item in found),
-            "diagnostics": [item.to_json() for item in found],
+            "diagnostics": [diagnostic_in(chosen, item.to_json()) for item in found],
         }
 
     return await caller.house.asking.do(work)
@@ -131,10 +137,28 @@ async def preview_(caller: Called, known: Defined, draft: Previewed = _EXAMPLE) 
 
     def work(engine: Engine) -> dict[str, Any]:
         workspace, names = sound(caller, known.draft(engine, caller.client, draft.text), draft)
+        _require_affordable(caller, workspace, engine, names)
         found = [preview(workspace, engine, n, at=now, sample=draft.sample) for n in names]
         return {"definitions": [seen(caller, one) for one in found]}
 
     return await caller.house.asking.do(work)
+
+
+def _require_affordable(
+    caller: Caller, workspace: Workspace, engine: Engine, names: Sequence[str]
+) -> None:
+    """Raises Problem where the previews would read more than the settings allow."""
+    most = caller.house.settings.service.preview_rows
+    stored = stored_rows(engine, caller.client)
+    rows = sum(expected_rows(workspace, name, stored) for name in names)
+    if rows > most:
+        raise Problem(
+            422, "too_expensive",
+            f"the preview would read about {rows:,} events; {most:,} are allowed",
+            "preview fewer definitions or clauses at a time, or ask `POST /segments/estimate`, "
+            "which reads a part of the devices",
+            estimated_rows=rows, allowed_rows=most,
+        )  # fmt: skip
 
 
 @router.post(
@@ -145,7 +169,7 @@ async def preview_(caller: Called, known: Defined, draft: Previewed = _EXAMPLE) 
 async def estimate(caller: Called, known: Defined, draft: DraftAt = _EXAMPLE) -> StreamingResponse:
     """The size as one types: an estimate with its 95 % interval at once, then the exact count.
 
-    A line each (NDJSON). The estimate is of one device in 24; a definition that compares devices
+    A line each (NDJSON). The estimate is of one device in 32; a definition that compares devices
     with one another has the exact count only. The text holds one definition.
     """
     now = instant(draft.at, caller.house.clock())

@@ -21,6 +21,18 @@ router = APIRouter(tags=["service"])
 #: Swagger UI, as that package brings it along: the page asks nobody else for anything.
 STATIC = StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 
+#: Swagger UI's tables are wider than a phone.
+_NARROW = """<meta name="viewport" content="width=device-width, initial-scale=1"><style>
+@media (max-width: 600px) {
+  .swagger-ui { overflow-wrap: anywhere; }
+  .swagger-ui pre, .swagger-ui code { white-space: pre-wrap !important; word-break: break-word; }
+  .swagger-ui table { table-layout: fixed; }
+  .swagger-ui .response-col_links { display: none; }
+  .swagger-ui .response-col_status { width: 50px; }
+  .swagger-ui select { max-width: 100%; min-width: 0; }
+}
+</style>"""
+
 
 @router.get("/healthz", name="service.health", operation_id="health")
 async def health() -> dict[str, str]:
@@ -94,10 +106,11 @@ async def schema(request: Request) -> JSONResponse:
 @router.get("/docs", name="service.docs", include_in_schema=False)
 async def docs() -> HTMLResponse:
     """The API, to read and to try."""
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="relo",
         swagger_js_url="docs-static/swagger-ui-bundle.js",
         swagger_css_url="docs-static/swagger-ui.css",
         swagger_favicon_url="docs-static/favicon.png",
     )
+    return HTMLResponse(bytes(page.body).replace(b"</head>", _NARROW.encode() + b"</head>"))

@@ -10,13 +10,14 @@ from pydantic import Field
 from relo_dsl.engine import Engine
 from relo_server.api.callers import Called
 from relo_server.api.folder import apply, plan
-from relo_server.api.routes.parts import Defined, Strict, problems
+from relo_server.api.routes.parts import Defined, OfClient, problems
+from relo_server.api.shelf import unpublish
 
 router = APIRouter(prefix="/sync", tags=["sync"], responses=problems(409))
 _FILE = r"^[^/\\\x00-\x1f][^\\\x00-\x1f]{0,300}\.seg$"
 
 
-class Folder(Strict):
+class Folder(OfClient):
     """Every file of the folder: its name, from the folder on, and its text."""
 
     files: dict[
@@ -25,7 +26,6 @@ class Folder(Strict):
         max_length=5_000,
         examples=[{"winback.seg": "audience winback\n\nmatch\n  no purchase within 60d\n"}],
     )
-    client_id: int | None = Field(None, ge=0, lt=2**32)
 
 
 class Planning(Folder):
@@ -61,10 +61,8 @@ async def apply_(caller: Called, known: Defined, folder: Applying) -> dict[str, 
     def work(engine: Engine) -> dict[str, Any]:
         found = plan(caller, known, engine, folder.files, sizes=False)
         apply(caller, found, folder.files, folder.state)
-        removed = [one for one in found.changes if one.what == "removed"]
-        for one in removed:
-            for part in (one.name, f"{one.name}:holdout"):
-                caller.house.sets.drop(caller.client, part)
+        removed = [one.name for one in found.changes if one.what == "removed"]
+        unpublish(caller, removed)
         return found.to_json()
 
     return await caller.house.building.do(work)

@@ -14,7 +14,7 @@ from relo_dsl.times import format_instant
 from relo_server.api import idempotency
 from relo_server.api.builds import wait_for
 from relo_server.api.callers import Called, Caller
-from relo_server.api.definitions import Definitions, require_sight, require_sound
+from relo_server.api.definitions import Kept
 from relo_server.api.routes.audiences import Key, Wait, answered, start
 from relo_server.api.routes.parts import Defined, Strict, problems
 from relo_server.refresh.definitions import definition_of
@@ -73,8 +73,9 @@ async def rollback_(caller: Called, known: Defined, name: Name, body: Back) -> d
     """Publishes the members of an older version again. Who has withdrawn since stays out."""
 
     def work(engine: Engine) -> dict[str, Any]:
-        known.of(engine, caller.client).require(name)
-        done = rollback(publisher(caller, known, engine), caller.client, name, str(body.version))
+        kept = known.of(engine, caller.client)
+        kept.require(name)
+        done = rollback(publisher(caller, kept, engine), caller.client, name, str(body.version))
         return {
             "name": name,
             "to": done.to.ordinal,
@@ -90,21 +91,22 @@ async def verify_(caller: Called, known: Defined, name: Name) -> dict[str, Any]:
     """Compares the published set with its definition and its history, member by member."""
 
     def work(engine: Engine) -> dict[str, Any]:
-        workspace = known.of(engine, caller.client).workspace
-        known.of(engine, caller.client).require(name)
+        kept = known.of(engine, caller.client)
+        kept.require(name)
+        workspace = kept.workspace
         apply_catalog(engine, workspace.catalog)
         found = verify(
-            publisher(caller, known, engine), caller.client, name, definition_of(workspace, name)
+            publisher(caller, kept, engine), caller.client, name, definition_of(workspace, name)
         )
         return {**found.to_json(), "right": found.is_right}
 
     return await caller.house.building.do(work)
 
 
-def publisher(caller: Caller, known: Definitions, engine: Engine) -> Publisher:
+def publisher(caller: Caller, kept: Kept, engine: Engine) -> Publisher:
     """Who publishes on behalf of the caller."""
     house = caller.house
-    flags = known.catalog().default_flags
+    flags = kept.workspace.catalog.flags_of
     return Publisher(engine, house.sets, flags, caller.who.name, house.clock)
 
 
@@ -116,7 +118,7 @@ async def versions(
     """The versions of an audience, newest first, what was held back included."""
 
     def work(engine: Engine) -> dict[str, Any]:
-        look(caller, known, engine, name)
+        known.of(engine, caller.client).require_sight(caller, name)
         found = ledger.history(engine, caller.client, name, limit=limit)
         blocked = ledger.is_blocked(engine, caller.client, name)
         return {
@@ -134,7 +136,7 @@ async def history(
     """The sizes of the published versions, oldest first: what a chart is drawn from."""
 
     def work(engine: Engine) -> dict[str, Any]:
-        look(caller, known, engine, name)
+        known.of(engine, caller.client).require_sight(caller, name)
         found = ledger.history(engine, caller.client, name, held=False, limit=limit)
         published = [one for one in reversed(found) if one.step is Step.PUBLISHED]
         points = [
@@ -156,7 +158,7 @@ async def diff(
     """Who entered and who left from one version to another: counts, and keys for who may see."""
 
     def work(engine: Engine) -> dict[str, Any]:
-        look(caller, known, engine, name)
+        known.of(engine, caller.client).require_sight(caller, name)
         last = ledger.history(engine, caller.client, name, held=False, limit=2)
         after = ledger.find(engine, caller.client, name, to or _ordinal(last, 0))
         before = ledger.find(engine, caller.client, name, from_ or _ordinal(last, -1))
@@ -177,16 +179,6 @@ async def diff(
 
 def _ordinal(last: list[Version], place: int) -> str:
     return str(last[place].ordinal) if last else "1"
-
-
-def look(caller: Caller, known: Definitions, engine: Engine, name: str) -> None:
-    """Raises Problem where there is no such audience, or the caller may not look at it."""
-    kept = known.of(engine, caller.client)
-    audience = name.partition(":")[0]
-    kept.require(audience)
-    if not caller.sees_revenue:
-        require_sound(kept.workspace, [audience])
-        require_sight(caller, kept.workspace, [audience])
 
 
 def shown(caller: Caller, version: Version) -> dict[str, Any]:

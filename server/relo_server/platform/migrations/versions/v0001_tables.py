@@ -5,22 +5,22 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from relo_server.platform.migrations.guards import APP, TENANT, guard, stays_with_client
+
 revision = "0001"
 down_revision = None
 
-APP = "relo_app"
-_TENANT = "NULLIF(current_setting('app.client', true), '')::bigint"
 #: What the application may do to which table, and which of its rows are a client's.
 _GRANTS = {
-    "clients": ("SELECT, INSERT, UPDATE", f"id = {_TENANT}"),
-    "users": ("SELECT, INSERT, UPDATE", f"client_id = {_TENANT}"),
-    "tokens": ("SELECT, INSERT, UPDATE", f"client_id = {_TENANT}"),
-    "refresh_tokens": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {_TENANT}"),
-    "audiences": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {_TENANT}"),
-    "idempotency_keys": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {_TENANT}"),
-    "audit": ("SELECT, INSERT", f"client_id = {_TENANT}"),
+    "clients": ("SELECT, INSERT, UPDATE", f"id = {TENANT}"),
+    "users": ("SELECT, INSERT, UPDATE", f"client_id = {TENANT}"),
+    "tokens": ("SELECT, INSERT, UPDATE", f"client_id = {TENANT}"),
+    "refresh_tokens": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {TENANT}"),
+    "audiences": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {TENANT}"),
+    "idempotency_keys": ("SELECT, INSERT, UPDATE, DELETE", f"client_id = {TENANT}"),
+    "audit": ("SELECT, INSERT", f"client_id = {TENANT}"),
     # -1 is the end of the whole chain, which the next line of any client hangs on.
-    "audit_heads": ("SELECT, INSERT, UPDATE", f"client_id IN ({_TENANT}, -1)"),
+    "audit_heads": ("SELECT, INSERT, UPDATE", f"client_id IN ({TENANT}, -1)"),
     "signing_keys": ("SELECT, INSERT, UPDATE", None),
     "alembic_version": ("SELECT", None),
 }
@@ -132,26 +132,14 @@ def _guard_rows() -> None:
     """
     op.execute(f"GRANT USAGE ON SCHEMA public TO {APP}")
     for table, (rights, condition) in _GRANTS.items():
-        op.execute(f"REVOKE ALL ON {table} FROM PUBLIC, {APP}")
-        op.execute(f"GRANT {rights} ON {table} TO {APP}")
-        if condition is None:
-            continue
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-        op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY tenant ON {table} USING ({condition}) WITH CHECK ({condition})")
-        asked = "current_setting('app.operator', true) = 'on'"
-        op.execute(f"CREATE POLICY operator ON {table} TO CURRENT_USER USING ({asked})")
+        guard(table, rights, condition)
 
 
 def _guard_with_triggers() -> None:
     """SQLite has no row-level security: at least no row ever changes its client."""
     for table, (rights, _) in _GRANTS.items():
         if "UPDATE" in rights and table not in ("clients", "audit_heads", "signing_keys"):
-            op.execute(
-                f"CREATE TRIGGER {table}_client BEFORE UPDATE OF client_id ON {table} "
-                "WHEN NEW.client_id IS NOT OLD.client_id "
-                "BEGIN SELECT RAISE(ABORT, 'a row stays with its client'); END"
-            )
+            stays_with_client(table)
     for what in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER audit_no_{what.lower()} BEFORE {what} ON audit "

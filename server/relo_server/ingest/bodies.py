@@ -1,0 +1,105 @@
+"""Bodies of requests as raw records: JSON or JSON lines, plain or compressed. No I/O."""
+
+from __future__ import annotations
+
+import io
+import zlib
+
+import msgspec
+import pyarrow as pa
+
+from relo_dsl.errors import UserError
+
+JSON = "application/json"
+LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+ENCODINGS = ("gzip", "zstd")
+_PIECE = 2**20
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class TooLarge(UserError):
+    """More than a request may hold."""
+
+
+class NotUnderstood(UserError):
+    """A media type or an encoding that is not known."""
+
+
+def unpacked(body: bytes, encoding: str, most: int) -> bytes:
+    """The body without its `Content-Encoding`. Raises TooLarge past `most` bytes, before it has
+    them all; NotUnderstood, and UserError for what is not so encoded.
+    """
+    if encoding in ("", "identity"):
+        found: bytes | None = body
+    elif encoding == "gzip":
+        found = _gzip(body, most)
+    elif encoding == "zstd":
+        found = _zstd(body, most)
+    else:
+        raise NotUnderstood(
+            f"`Content-Encoding: {encoding}` is not known", f"use {' or '.join(ENCODINGS)}"
+        )
+    if found is None or len(found) > most:
+        raise TooLarge(f"the body is larger than {most:,} bytes", "send it in parts")
+    return found
+
+
+def _gzip(body: bytes, most: int) -> bytes | None:
+    parts, size, rest = [], 0, body
+    try:
+        while rest:  # a file may be several, one after the other
+            one = zlib.decompressobj(wbits=31)
+            parts.append(one.decompress(rest, most + 1 - size))
+            size += len(parts[-1])
+            if size > most:
+                return None
+            if not one.eof:
+                raise UserError("the body ends in the midst of its gzip data", "send it whole")
+            rest = one.unused_data
+    except zlib.error as error:
+        raise UserError("the body is not gzip", "leave `Content-Encoding` out") from error
+    return b"".join(parts)
+
+
+def _zstd(body: bytes, most: int) -> bytes | None:
+    parts, size = [], 0
+    try:
+        with pa.CompressedInputStream(io.BytesIO(body), "zstd") as stream:
+            while part := stream.read(_PIECE):
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    return None
+    except OSError as error:
+        raise UserError("the body is not zstd", "leave `Content-Encoding` out") from error
+    return b"".join(parts)
+
+
+def lines_of(body: bytes, media: str, most: int) -> list[bytes]:
+    """The records of a body, each as JSON, in order; none is read here.
+
+    `application/json` is an array of records, or one. Raises TooLarge past `most` records,
+    NotUnderstood, and UserError for JSON that is none.
+    """
+    if media in LINES:
+        found = [line for line in body.split(b"\n") if line and not line.isspace()]
+    elif media in (JSON, ""):
+        found = _array(body)
+    else:
+        known = ", ".join([JSON, *sorted(LINES)])
+        raise NotUnderstood(f"`Content-Type: {media}` is not known", f"use {known}")
+    if len(found) > most:
+        raise TooLarge(f"{len(found):,} records are more than {most:,}", "send them in parts")
+    return found
+
+
+def _array(body: bytes) -> list[bytes]:
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return [bytes(item) for item in _items(body)]
+    except msgspec.ValidationError:  # no array
+        return [body]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UserError(
+            f"the body is not JSON: {error}", "a line for each record is `application/x-ndjson`"
+        ) from error

@@ -1,0 +1,1 @@
+"""The script that shops put on their pages, and what it sends."""

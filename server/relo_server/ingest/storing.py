@@ -1,0 +1,271 @@
+"""Moves what is spooled into the engine, in large blocks, each record once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from relo_dsl.catalog import Catalog
+from relo_dsl.engine import Engine, EngineError, load_records
+from relo_dsl.engine.arrow import to_arrow
+from relo_dsl.errors import UserError
+from relo_dsl.records import Record, RecordError, parse_record
+from relo_dsl.shapes import ShapedEvent, Shapes
+from relo_server.ingest.clearing import Flags, as_whole, bits_of, is_partial
+from relo_server.ingest.counts import Counts, record_counts
+from relo_server.ingest.dead_letters import DeadLetter, bury, letter_of
+from relo_server.ingest.payloads import Envelope, Refusal, decode, unpack
+from relo_server.ingest.shaping import ShapesOf
+from relo_server.sets import Sets
+from relo_server.spool import Frame, SpoolReader
+from relo_server.spool.overflow import Storage
+from relo_server.tracing import span
+from relo_server.versions.publisher import Publisher
+from relo_server.versions.withdrawal import withdraw
+
+#: Bytes of records that are moved at a time.
+BLOCK_BYTES = 16 * 2**20
+#: How long it waits for more where nobody wakes it: another process may have spooled something.
+_LOOK_SECONDS = 0.2
+#: After a failure, twice as long each time up to the longest.
+_AGAIN_SECONDS, _LONGEST_SECONDS = 0.25, 10.0
+_BY = "ingest"
+#: One stands in each line of a record that changes consent in part, and maybe in others.
+_PARTIAL = (b'"clear":', b'"grant":')
+_log = logging.getLogger("relo.ingest")
+
+
+@dataclass(slots=True)
+class _Source:
+    """What became of the records of one source in a block."""
+
+    received: int = 0
+    sent: int = 0
+    duplicate: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class _Block:
+    """The records of some frames, on their way."""
+
+    flags: Flags
+    shapes: Shapes
+    sources: dict[tuple[int, str], _Source] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+    withdrawing: set[int] = field(default_factory=set)
+    _taken: tuple[Envelope, int, bytes] | None = None
+
+    def records(self, frames: Sequence[Frame]) -> Iterator[Record | list[ShapedEvent]]:
+        unpacked = [unpack(frame.payload) for frame in frames]
+        self.flags.read(
+            (envelope.client, decode(line)["did"])
+            for frame, (envelope, lines) in zip(frames, unpacked, strict=True)
+            if _has_partial(frame.payload)  # hardly any: its lines need not be looked at
+            for line in lines
+            if _has_partial(line)
+        )
+        for envelope, lines in unpacked:
+            source = self.sources.setdefault((envelope.client, envelope.source), _Source())
+            source.received = max(source.received, envelope.received)
+            source.duplicate += envelope.duplicate
+            source.refused += len(envelope.refused)
+            self.letters += [letter_of(envelope, refusal) for refusal in envelope.refused]
+            source.sent += len(lines)
+            run: list[ShapedEvent] = []
+            for index, line in enumerate(lines):
+                event = self.shapes.read(line)
+                if event is not None:
+                    event.cid = envelope.client
+                    run.append(event)
+                    continue
+                if run:  # in order: of two with one id the first counts
+                    yield run
+                    run = []
+                self._taken = envelope, index, line
+                try:
+                    yield self._record(envelope, line)
+                except RecordError as error:
+                    self.refuse(None, error)
+            if run:
+                yield run
+
+    def _record(self, envelope: Envelope, line: bytes) -> Record:
+        raw = decode(line)
+        if is_partial(raw):
+            clear, grant = bits_of(raw)
+            raw = as_whole(raw)
+            raw["consent"] = self.flags.changed((envelope.client, raw["did"]), clear, grant)
+        record = parse_record(raw, envelope.client)
+        if record.kind != "consent":
+            return record
+        assert record.consent is not None
+        self.flags.set((record.client, record.device), record.consent)
+        self.withdrawing.add(record.client)
+        # A phone whose clock is slow must not have its withdrawal stand before what was granted.
+        return replace(record, time=envelope.received)
+
+    def refuse(self, _record: Record | None, error: RecordError) -> None:
+        """The record that was taken last is not stored: the catalog has changed meanwhile."""
+        assert self._taken is not None
+        envelope, index, line = self._taken
+        source = self.sources[envelope.client, envelope.source]
+        source.sent, source.refused = source.sent - 1, source.refused + 1
+        refusal = Refusal(index, error.reason, error.field, error.value, decode(line))
+        self.letters.append(letter_of(envelope, refusal))
+
+
+def _has_partial(data: bytes) -> bool:
+    return any(name in data for name in _PARTIAL)
+
+
+class Storing:
+    """A thread that empties the spools in a folder. `catalog` gives the one that holds now.
+
+    It may be stopped at any point: what is not released is moved once more, and nothing is stored
+    twice, because the engine knows each id.
+    """
+
+    def __init__(
+        self, folder: Path, engine: Engine, sets: Sets, catalog: Callable[[], Catalog],
+        clock: Callable[[], int], storage: Storage | None = None,
+    ) -> None:  # fmt: skip
+        """`engine` is a connection of its own; `storage` is where spools put what the disk has no
+        room for. Call `start`.
+        """
+        self._folder = folder
+        self._engine = engine
+        self._sets = sets
+        self._catalog = catalog
+        self._clock = clock
+        self._storage = storage
+        self._shapes = ShapesOf()
+        self._readers: dict[Path, SpoolReader] = {}
+        self._woken = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="storing", daemon=True)
+        self.trouble: str | None = None
+        """Why it can not go on at the moment."""
+        self.stored = 0
+        """Records stored so far by this process."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something was spooled."""
+        self._woken.set()
+
+    def _run(self) -> None:
+        # The first array of a process brings other packages in, which takes seconds.
+        to_arrow([None], "String")
+        wait = _AGAIN_SECONDS
+        while not self._ending.is_set():
+            try:
+                moved = self.step()
+            except Exception as error:
+                known = isinstance(error, UserError | EngineError | OSError)
+                _log.log(
+                    logging.WARNING if known else logging.ERROR,
+                    "what was taken in cannot be stored now, and waits: %s", error,
+                    exc_info=None if known else error,
+                )  # fmt: skip
+                self.trouble = str(error).partition("\n")[0]
+                self._ending.wait(wait)
+                wait = min(wait * 2, _LONGEST_SECONDS)
+                continue
+            self.trouble, wait = None, _AGAIN_SECONDS
+            if not moved:
+                self._woken.wait(_LOOK_SECONDS)
+                self._woken.clear()
+
+    def step(self) -> int:
+        """Moves a block of each spool; how many records these had. Raises as engine, sets and disk
+        do: then nothing is lost, and it can be called again.
+        """
+        self._open_readers()
+        moved = 0
+        for reader in self._readers.values():
+            frames = reader.read(BLOCK_BYTES)
+            if not frames:
+                continue
+            try:
+                moved += self._move(frames)
+                reader.release(frames[-1].end)
+            except BaseException:
+                reader.again()
+                raise
+        return moved
+
+    def _open_readers(self) -> None:
+        """Spools that another process has left are emptied as well."""
+        for path in self._folder.iterdir():
+            if path not in self._readers and path.is_dir():
+                try:
+                    self._readers[path] = SpoolReader(path, storage=self._storage)
+                except UserError:  # another process empties it
+                    continue
+
+    def _move(self, frames: Sequence[Frame]) -> int:
+        catalog = self._catalog()
+        shapes = self._shapes(catalog)
+        block = _Block(Flags(self._engine, catalog.flags_of), shapes)
+        with span("store", frames=len(frames)):
+            report = load_records(
+                self._engine, block.records(frames), catalog=catalog, key=b"", shapes=shapes,
+                refused=block.refuse, device_of=lambda _, key: bytes.fromhex(key),
+            )  # fmt: skip
+            if block.letters:
+                bury(self._engine, block.letters)
+            for client in sorted(block.withdrawing):
+                publisher = Publisher(self._engine, self._sets, catalog.flags_of, _BY, self._clock)
+                withdraw(publisher, client)
+            self._count(block, report.duplicate, report.erased)
+        self.stored += report.accepted
+        return sum(source.sent for source in block.sources.values()) + len(block.letters)
+
+    def _count(self, block: _Block, duplicate: int, erased: int) -> None:
+        """Tells what became of each source's records. Copies that only the engine knew, and records
+        of devices that were erased, are of whichever sources sent the block.
+        """
+        left = Counter({key: one.sent for key, one in block.sources.items()})
+        for key, one in block.sources.items():
+            copies = min(duplicate, left[key])
+            duplicate -= copies
+            one.duplicate += copies
+            left[key] -= copies
+            dropped = min(erased, left[key])
+            erased -= dropped
+            left[key] -= dropped
+        record_counts(
+            self._engine,
+            [
+                Counts(client, name, one.received, left[client, name], one.duplicate, one.refused)
+                for (client, name), one in block.sources.items()
+            ],
+        )
+
+    def rewrite(self, change: Callable[[bytes], bytes]) -> int:
+        """Puts other payloads in place of those that wait on disk; how many changed.
+
+        What is being written just now is not among them: `SpoolWriter.roll` first.
+        """
+        self._open_readers()
+        return sum(reader.rewrite(change) for reader in tuple(self._readers.values()))
+
+    def waiting(self) -> int:
+        """Bytes that are spooled and not stored."""
+        return sum(reader.pending().bytes for reader in tuple(self._readers.values()))
+
+    def close(self) -> None:
+        """Ends after the block that it moves; what waits is moved by the next process."""
+        self._ending.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for reader in self._readers.values():
+            reader.close()

@@ -1,0 +1,191 @@
+"""Forgetting devices: everywhere, for good, and with a proof.
+
+The ledger of who was erased holds keys of devices and nothing else, in the platform store, apart
+from the events: where those are restored from a backup, it is replayed before anybody sees them.
+Whatever comes of an erased device later is dropped as it is stored (`relo_dsl.engine.staging`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from relo_dsl.engine import Engine
+from relo_dsl.engine.key import DEVICE_IN_K
+from relo_dsl.times import format_instant
+from relo_server.ingest.payloads import decode, encode
+from relo_server.platform.models import Erasure
+from relo_server.platform.store import Platform
+from relo_server.security.clients import ensure_client
+from relo_server.security.tokens import new_id
+from relo_server.spool.reader import DAMAGED
+from relo_server.versions.barred import record_erasures
+from relo_server.versions.publisher import Publisher
+from relo_server.versions.withdrawal import withdraw
+
+#: Where rows of a device are.
+TABLES = ("events", "traits", "scores", "consent", "lists", "membership")
+#: Devices in one statement: some drivers send them in a URL.
+_TOGETHER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an erasure did. Times are epoch milliseconds; `rows` are those that went, by table."""
+
+    id: str
+    devices: int
+    requested: int
+    unpublished: int
+    completed: int
+    rows: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "devices": self.devices,
+            "requested_at": format_instant(self.requested),
+            "unpublished_at": format_instant(self.unpublished),
+            "completed_at": format_instant(self.completed),
+            "rows": dict(self.rows),
+        }
+
+
+def erase(
+    publisher: Publisher, platform: Platform, client: int, devices: Sequence[bytes],
+    spools: Callable[[Callable[[bytes], bytes]], int], folder: Path,
+) -> Proof:  # fmt: skip
+    """Erases a client's devices, by their keys.
+
+    First the ledger has them, then nobody finds them in a set, then their rows go. `spools`
+    rewrites what waits on disk, `folder` is where that is. After an error the same call goes on
+    where it stopped; the ledger finishes what nobody asks for again (`finish`).
+    """
+    clock, engine = publisher.clock, publisher.engine
+    requested = clock()
+    id_ = new_id(requested)
+    with platform.tenant(client) as session:
+        ensure_client(session, requested)
+        there = set(session.scalars(select(Erasure.device)).all())
+        for device in devices:
+            if device not in there:
+                session.add(Erasure(client_id=client, device=device, at=requested, request=id_))
+    record_erasures(engine, client, devices, requested)
+    withdraw(publisher, client)
+    unpublished = clock()
+    rows = _delete(engine, client, devices)
+    rows["spool"] = spools(forgetting(client, {device.hex() for device in devices}))
+    rows["damaged"] = _drop_damaged(folder, {device.hex().encode() for device in devices})
+    return Proof(id_, len(devices), requested, unpublished, clock(), rows)
+
+
+def _delete(engine: Engine, client: int, devices: Sequence[bytes]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for start in range(0, len(devices), _TOGETHER):
+        keys = [device.hex() for device in devices[start : start + _TOGETHER]]
+        params = {"c": client, "k": keys}
+        own = f"client_id = {{c:UInt32}} AND {DEVICE_IN_K}"
+        wanted = dict.fromkeys(TABLES, own)
+        wanted["dead_letters"] = (
+            "client_id = {c:UInt32} AND multiSearchAny(record, {k:Array(String)})"
+        )
+        for table, condition in wanted.items():
+            count = engine.rows(f"SELECT count() FROM {table} WHERE {condition}", params)  # noqa: S608 - texts of ours
+            rows[table] = rows.get(table, 0) + int(count[0][0])
+            if count[0][0]:
+                engine.delete(table, condition, params)
+    for table, count_ in rows.items():
+        if count_:
+            # Deleted rows are only masked until their parts are written anew.
+            engine.purge(table)
+    return rows
+
+
+def forgetting(client: int, keys: Collection[str]) -> Callable[[bytes], bytes]:
+    """What is left of a payload of the spool without the records of some devices."""
+    wanted = [key.encode() for key in keys]
+
+    def without(payload: bytes) -> bytes:
+        if not any(key in payload for key in wanted):
+            return payload
+        head, _, rest = payload.partition(b"\n")
+        envelope = decode(head)
+        if envelope["client"] != client:
+            return payload
+        refused = [
+            one for one in envelope.get("refused", ())
+            if (one.get("record") or {}).get("did") not in keys
+        ]  # fmt: skip
+        lines = [line for line in rest.split(b"\n") if line and decode(line)["did"] not in keys]
+        kept = encode({**envelope, "refused": refused} if refused else _bare(envelope))
+        return b"\n".join([kept, *lines, b""])
+
+    return without
+
+
+def _bare(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in envelope.items() if name != "refused"}
+
+
+def _drop_damaged(folder: Path, keys: Collection[bytes]) -> int:
+    """Copies of broken pieces that name one of the devices go whole: nobody can cut them."""
+    count = 0
+    for path in folder.glob(f"*/{DAMAGED}/*"):
+        data = path.read_bytes()
+        if any(key in data for key in keys):
+            path.unlink()
+            count += 1
+    return count
+
+
+def finish(platform: Platform, publisher: Publisher, clients: Collection[int]) -> int:
+    """Erases again whoever the ledger has and the events do not know as erased: after a restore,
+    or where an erasure was interrupted. How many devices that were.
+    """
+    count = 0
+    for client in clients:
+        with platform.tenant(client, reading=True) as session:
+            ledger = set(session.scalars(select(Erasure.device)).all())
+        if not ledger:
+            continue
+        known = publisher.engine.rows(
+            "SELECT DISTINCT lower(hex(device)) FROM erasures WHERE client_id = {c:UInt32}",
+            {"c": client},
+        )
+        missing = sorted(ledger - {bytes.fromhex(str(row[0])) for row in known})
+        if missing:
+            record_erasures(publisher.engine, client, missing, publisher.clock())
+            withdraw(publisher, client)
+            _delete(publisher.engine, client, missing)
+            count += len(missing)
+    return count
+
+
+def rewrite_again(
+    engine: Engine, since: int, spools: Callable[[Callable[[bytes], bytes]], int]
+) -> int:
+    """Rewrites what waits without the devices that were erased since then (epoch milliseconds):
+    segments that were still being written have been closed meanwhile. Returns how many payloads
+    changed.
+    """
+    late: dict[int, set[str]] = {}
+    for client, key in engine.rows(
+        "SELECT client_id, lower(hex(device)) FROM erasures "
+        "WHERE at >= fromUnixTimestamp64Milli({s:Int64}, 'UTC')",
+        {"s": since},
+    ):
+        late.setdefault(int(client), set()).add(str(key))
+    return sum(spools(forgetting(client, keys)) for client, keys in late.items())
+
+
+def clients_of(engine: Engine) -> set[int]:
+    """Every client of whom something is stored."""
+    found: set[int] = set()
+    for table in TABLES:
+        rows = engine.rows(f"SELECT DISTINCT client_id FROM {table}")  # noqa: S608 - our tables
+        found |= {int(row[0]) for row in rows}
+    return found

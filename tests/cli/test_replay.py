@@ -1,0 +1,52 @@
+"""`relo replay`: events that wait, on the disk and in storage, stored from the command line."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from relo_dsl.engine import Engine
+from relo_server.ingest.intake import Intake, Sent
+from relo_server.spool import SpoolWriter
+from relo_server.spool.overflow import Overflow, Storage
+from tests.cli.conftest import Project
+from tests.cli.test_dlq import NOW, purchases
+
+
+def waiting(project: Project, count: int, *, away: bool) -> None:
+    """Events that a service has acknowledged before it ended."""
+    from relo_dsl.cli.project import project_catalog
+    from relo_dsl.engine.key import installation_key
+    from relo_dsl.settings import Settings
+
+    settings = Settings.load(project.folder)
+    storage = Storage.open("overflow", settings.data)
+    catalog = project_catalog(settings)
+    with SpoolWriter(
+        settings.data / "spool/0", segment_bytes=500, overflow=Overflow(storage, "elsewhere/0")
+    ) as writer:
+        intake = Intake(writer, installation_key(settings), lambda: catalog)
+        for number in range(count):
+            event = {"t": "purchase", "ts": NOW - 1_000, "did": f"d{number}", "eid": f"e{number}"}
+            checked = intake.check(Sent(project.client, "shop", NOW), [event])
+            intake.keep(checked).result()
+        while away and writer.make_room():
+            pass
+    if away:
+        shutil.rmtree(settings.data / "spool")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_waits_is_stored_once(store: Project, engine: Engine, away: bool) -> None:
+    waiting(store, 30, away=away)
+    done = store.json("replay")
+    assert done["in_service"] is False
+    assert (done["adopted"] > 5) is away
+    assert done["stored"] == purchases(engine, store.client) > 20
+    assert store.json("replay") == {"adopted": 0, "stored": 0, "in_service": False}
+    waiting(store, 30, away=away)
+    shown = store.ok("replay").stdout
+    assert ("were in storage alone" in shown) is away
+    assert shown.endswith("events stored\n")
+    assert purchases(engine, store.client) == done["stored"]

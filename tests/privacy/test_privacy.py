@@ -1,0 +1,263 @@
+"""Erasure, export, rectification, opposition: by any identifier, everywhere, and for good."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from relo_dsl.catalog import parse_catalog
+from relo_dsl.engine import device_key, load_records
+from relo_dsl.records import parse_record
+from relo_server.ingest.payloads import Envelope, Refusal, pack, unpack
+from relo_server.privacy.erasing import TABLES, forgetting
+from relo_server.privacy.people import Person
+from relo_server.security.roles import Role
+from relo_server.spool import SpoolWriter
+from tests.api.conftest import CATALOG, NOW, Service
+from tests.ingest.test_batch import purchase, send, stored
+
+OLD = NOW - 60 * 86_400_000
+EMAIL = "Ana.Perez@example.com"
+
+
+def known(service: Service) -> None:
+    """Thirty devices that are in a set; `ana` has said who she is, and sent something wrong."""
+    send(service, *({**purchase(f"d{n}"), "ts": OLD} for n in range(30)))
+    send(
+        service,
+        {**purchase("ana"), "ts": OLD},
+        {"t": "identify", "ts": OLD, "did": "ana", "traits": {"plan": "gold", "email": EMAIL}},
+        {"t": "consent", "ts": OLD, "did": "ana", "consent": 255},
+        {"t": "score", "ts": OLD, "did": "ana", "scores": {"churn": 0.5}},
+        purchase("ana", revenue="much"),
+    )
+    stored(service, 31)
+    stored(service, 1, "dead_letters")
+    service.ok("POST", "/audiences/quiet/refresh")
+    assert service.ok("GET", "/audiences/quiet/members/ana")["member"]
+
+
+def rows_of(service: Service, device: str) -> dict[str, int]:
+    key = device_key(service.house.key, service.client, device).hex()
+    own = {"c": service.client, "k": key}
+    found = {
+        table: service.engine.rows(
+            f"SELECT count() FROM {table} WHERE client_id = {{c:UInt32}} "
+            "AND device = unhex({k:String})",
+            own,
+        )[0][0]
+        for table in TABLES
+    }
+    letters = "SELECT count() FROM dead_letters WHERE position(record, {k:String}) > 0"
+    return {**found, "dead_letters": service.engine.rows(letters, own)[0][0]}
+
+
+@pytest.mark.parametrize("asked", [{"devices": ["ana"]}, {"emails": [f" {EMAIL.upper()} "]}])
+def test_somebody_is_forgotten_everywhere(service: Service, asked: dict[str, Any]) -> None:
+    known(service)
+    before = rows_of(service, "ana")
+    assert before["traits"] == 5
+    assert min(before[table] for table in ("events", "consent", "scores", "membership")) > 0
+    proof = service.ok("POST", "/privacy/erase", asked)
+    assert rows_of(service, "ana") == dict.fromkeys([*TABLES, "dead_letters"], 0)
+    assert proof["rows"]["events"] == 1
+    assert proof["rows"]["dead_letters"] == 1
+    assert proof["requested_at"] <= proof["unpublished_at"] <= proof["completed_at"]
+    assert not service.ok("GET", "/audiences/quiet/members/ana")["member"]
+    assert service.ok("GET", "/audiences/quiet/members/d1")["member"]
+    assert rows_of(service, "d1")["events"] == 1
+    assert service.ok("POST", "/audiences/quiet/verify")["right"]
+
+
+def test_the_erased_do_not_come_back(service: Service) -> None:
+    known(service)
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    send(service, purchase("ana"), purchase("new"))
+    stored(service, 31)  # thirty, and the new one
+    again = {**purchase("ana"), "cid": service.client, "eid": "from an old file"}
+    report = load_records(
+        service.engine, [parse_record(again)], catalog=parse_catalog(CATALOG),
+        key=service.house.key,
+    )  # fmt: skip
+    assert (report.accepted, report.duplicate, report.erased) == (0, 0, 1)
+    assert rows_of(service, "ana")["events"] == 0
+    service.ok("POST", "/audiences/quiet/refresh", {"force": True})
+    assert not service.ok("GET", "/audiences/quiet/members/ana")["member"]
+    service.call("POST", "/audiences/quiet/rollback", {"version": 1})
+    assert not service.ok("GET", "/audiences/quiet/members/ana")["member"]
+
+
+def test_the_ledger_outlives_a_restore(service: Service) -> None:
+    known(service)
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    # The events come from a backup of before: it knows of no erasure.
+    service.engine.delete("erasures", "client_id = {c:UInt32}", {"c": service.client})
+    send(service, {**purchase("ana", "restored"), "ts": OLD})
+    stored(service, 31)
+    assert rows_of(service, "ana")["events"] == 1
+    service.house.finish_erasures()
+    assert sum(rows_of(service, "ana").values()) == 0
+    service.house.finish_erasures()
+
+
+def test_what_waits_on_disk_is_rewritten(service: Service) -> None:
+    service.house.storing.close()
+    send(service, purchase("ana"), purchase("beto"))
+    key = device_key(service.house.key, service.client, "ana").hex().encode()
+    other = device_key(service.house.key, service.client, "beto").hex().encode()
+    spool = service.folder / "data/spool"
+
+    def written() -> bytes:
+        return b"".join(path.read_bytes() for path in spool.rglob("*.spool"))
+
+    assert key in written()
+    proof = service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    assert proof["rows"]["spool"] == 1
+    assert key not in written()
+    assert other in written()
+
+
+def test_all_is_told(service: Service) -> None:
+    known(service)
+    told = service.ok("POST", "/privacy/export", {"emails": [EMAIL]})
+    (device,) = told["devices"]
+    assert device["device"] == device_key(service.house.key, service.client, "ana").hex()
+    (event,) = device["events"]
+    assert event["type"] == "purchase"
+    assert event["values"] == {"revenue": 100, "product_line": "MX"}
+    (identify,) = device["traits"]
+    assert identify["values"]["plan"] == "gold"
+    assert [one["flags"] for one in device["consent"]] == [255]
+    assert device["scores"][0]["values"] == {"churn": 0.5}
+    assert device["audiences"] == [{"audience": "quiet", "version": 1, "entered": True}]
+    assert device["refused"][0]["props"]["revenue"] == "much"
+    assert service.ok("POST", "/privacy/export", {"devices": ["nobody"]})["devices"] == []
+
+
+def test_a_trait_is_corrected(service: Service) -> None:
+    known(service)
+    answer = service.ok("POST", "/privacy/rectify", {"emails": [EMAIL], "traits": {"plan": "none"}})
+    assert answer["devices"] == 1
+    text = 'audience a\nmatch\n  user.plan = "none"\n'
+
+    def size() -> int:
+        found = service.ok("POST", "/segments/preview", {"text": text, "at": _later()})
+        return int(found["definitions"][0]["size"])
+
+    _until(lambda: size() == 1)
+    wrong = service.call("POST", "/privacy/rectify", {"devices": ["ana"], "traits": {"plan": 5}})
+    assert wrong.status_code == 422
+    assert "traits.plan" in wrong.json()["detail"]
+
+
+def _later() -> str:
+    from relo_dsl.times import format_instant
+
+    return format_instant(NOW + 1_000)
+
+
+def _until(holds: Any) -> None:
+    late = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < late
+        time.sleep(0.05)
+
+
+def test_somebody_objects(service: Service) -> None:
+    known(service)
+    service.ok("POST", "/privacy/object", {"devices": ["ana"], "to": ["dsp", "email"]})
+    stored(service, 1 + len(_ids({"devices": ["ana"]})), "consent")
+    key = device_key(service.house.key, service.client, "ana").hex()
+    flags = service.engine.rows(
+        "SELECT flags FROM consent WHERE device = unhex({k:String}) ORDER BY flags", {"k": key}
+    )
+    assert flags == [(255 - 4 - 16,), (255,)]
+    service.ok("POST", "/privacy/object", {"devices": ["ana"]})
+    _until(lambda: not service.ok("GET", "/audiences/quiet/members/ana")["member"])
+    assert service.ok("GET", "/audiences/quiet/members/d1")["member"]
+
+
+def _ids(asked: dict[str, Any]) -> set[str]:
+    return set(Person(**asked).ids())
+
+
+def test_who_may_and_what_is_noted(service: Service) -> None:
+    for operation in ("erase", "export", "object"):
+        for role in (Role.CLIENT_MANAGER, Role.PARTNER, Role.VIEWER):
+            answer = service.call("POST", f"/privacy/{operation}", {"devices": ["ana"]}, role=role)
+            assert answer.status_code == 403
+    service.ok("POST", "/privacy/erase", {"emails": [EMAIL]})
+    from sqlalchemy import select
+
+    from relo_server.platform.models import AuditLine
+
+    with service.house.platform.tenant(service.client, reading=True) as session:
+        lines = [
+            f"{line.action} {line.object} {line.outcome}"
+            for line in session.scalars(select(AuditLine)).all()
+        ]
+    assert any("privacy.erase" in line and "devices" in line and "done" in line for line in lines)
+    assert not any("ana" in line.lower().replace("client_manager", "") for line in lines)
+
+
+def test_nobody_named_is_a_mistake(service: Service) -> None:
+    answer = service.call("POST", "/privacy/erase", {})
+    assert answer.status_code == 422
+    assert "at least one" in answer.text
+
+
+def test_another_client_s_devices_are_not_touched(service: Service) -> None:
+    known(service)
+    other = service.client + 500_000
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"], "emails": [EMAIL]}, client=other)
+    assert rows_of(service, "ana")["events"] == 1
+
+
+_KEYS = [f"{n:032x}" for n in range(4)]
+_RECORDS = st.lists(st.tuples(st.sampled_from(_KEYS), st.text(max_size=20)), max_size=6)
+
+
+@given(records=_RECORDS, refused=_RECORDS, gone=st.sets(st.sampled_from(_KEYS)))
+def test_a_payload_without_some_devices(
+    records: list[tuple[str, str]], refused: list[tuple[str, str]], gone: set[str]
+) -> None:
+    def record(key: str, text: str) -> dict[str, Any]:
+        return {"t": "a", "ts": 1, "did": key, "eid": text or "x", "props": {"text": text}}
+
+    letters = [Refusal(n, "why", "f", "v", record(*one)) for n, one in enumerate(refused)]
+    payload = pack(Envelope(3, "shop", 5, 1, letters), [record(*one) for one in records])
+    assert forgetting(4, gone)(payload) == payload, "another client's"
+    left = forgetting(3, gone)(payload)
+    assert len(left) <= len(payload)
+    envelope, lines = unpack(left)
+    assert [json.loads(line)["did"] for line in lines] == [k for k, _ in records if k not in gone]
+    assert [one.index for one in envelope.refused] == [
+        n for n, (key, _) in enumerate(refused) if key not in gone
+    ]
+    assert (envelope.source, envelope.received, envelope.duplicate) == ("shop", 5, 1)
+
+
+def test_what_was_being_written_is_rewritten_within_hours(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that another process is writing while somebody is erased is open till later."""
+    house = service.house
+    with SpoolWriter(house.settings.data / "spool/another") as writer:
+        monkeypatch.setattr(house.storing, "step", lambda: 0)  # the engine is away
+        key = device_key(house.key, service.client, "ana").hex()
+        envelope = Envelope(service.client, "shop", NOW)
+        records = [{"t": "purchase", "ts": NOW, "did": one, "eid": one} for one in (key, "0" * 32)]
+        writer.keep(pack(envelope, records)).result()
+        service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+        (segment,) = (house.settings.data / "spool/another").glob("*.spool")
+        assert key.encode() in segment.read_bytes()
+        writer.roll()
+        house.rewrite_again()
+        left = segment.read_bytes()
+        assert key.encode() not in left
+        assert b"0" * 32 in left
