@@ -39,11 +39,12 @@ class Fault:
     hang up: the connection is closed before anything is done; lost: everything is done, and then
     the connection is closed without an answer; cut: a `part` of the answer comes, of a length that
     was announced or, `chunked`, was not; late: a part of the answer, then an error of ClickHouse in
-    the midst of it; slow: the answer comes `seconds` later; 500, 502: an error of the server, or of
-    a proxy before it; read-only: ClickHouse refuses to write.
+    the midst of it; slow: the answer comes `seconds` later; held: nothing is done before the test
+    sets `Server.go`; 500, 502: an error of the server, or of a proxy before it; read-only:
+    ClickHouse refuses to write.
     """
 
-    kind: Literal["hang up", "lost", "cut", "late", "slow", "500", "502", "read-only"]
+    kind: Literal["hang up", "lost", "cut", "late", "slow", "held", "500", "502", "read-only"]
     statements: str = ""
     skip: int = 0
     times: int = 1
@@ -83,6 +84,7 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.urls: list[str] = []
         self.faults: list[Fault] = []
+        self.go = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def fault(self, text: str) -> Fault | None:
@@ -123,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             asked["query"], body = head[1].decode(), body[head.end() :]
         text = asked.get("query") or body.decode(errors="replace")
         fault = self.server.fault(text)
+        if fault and fault.kind == "held":
+            self.server.go.wait(60)
+            fault = None
         if fault and fault.kind == "hang up":
             self._hang_up()
         elif fault and fault.kind in _REFUSALS:
