@@ -1,23 +1,24 @@
 """Events of the usual form, read and checked in one step. No I/O.
 
 A shape is made of each event of a catalog: the record's own keys, and the properties that are
-texts, numbers or booleans. JSON that fits a shape is decoded into it directly, which gives what
-`parse_record` and `check_types` give, in a fraction of the time. What does not fit (another kind of
-record, an unknown property, an array, a time, a mistake) has no shape: it takes the way of records,
-where what is wrong with it is said. So a shape may refuse too much, but must never take too much.
+texts, numbers, booleans, or arrays of these or of objects that have them. JSON that fits a shape is
+decoded into it directly, which gives what `parse_record` and `check_types` give, in a fraction of
+the time. What does not fit (another kind of record, an unknown property, a time, a mistake) has no
+shape: it takes the way of records, where what is wrong with it is said. So a shape may refuse too
+much, but must never take too much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta
 
-from relo_dsl.catalog import Catalog, EventSpec, PropertyType
+from relo_dsl.catalog import Catalog, EventSpec, PropertySpec, PropertyType
 from relo_dsl.geo import part_names
 from relo_dsl.numbers import PLACES
 from relo_dsl.records import KINDS, MAX_TIME, MIN_TIME
@@ -47,8 +48,14 @@ class Column:
     """A property of a shape: its name, its type, and the attribute of `props` that has it."""
 
     name: str
-    kind: PropertyType
+    spec: PropertySpec
     attribute: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of an array of objects: the attribute of each element that has a field."""
+
+    @property
+    def kind(self) -> PropertyType:
+        return self.spec.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,10 @@ class Shape:
     columns: tuple[Column, ...]
     numbers: tuple[str, ...]
     """The attributes of the columns that are numbers."""
+    arrays: tuple[str, ...]
+    """Those of the columns that are arrays of numbers."""
+    elements: tuple[tuple[str, tuple[str, ...]], ...]
+    """Those of the arrays of objects, with those of their fields that are numbers."""
 
 
 class Shapes:
@@ -79,22 +90,34 @@ class Shapes:
 
     def _add(self, name: str, event: EventSpec, named: Callable[[str], bool] | None) -> None:
         parts = {part for point in event.points for part in part_names(point)}
-        columns = tuple(
-            Column(prop, spec.type, f"p{number}")
-            for number, (prop, spec) in enumerate(event.properties.items())
-            if spec.type in _TYPES and prop not in parts and (named is None or named(prop))
-        )
+        columns, types = [], []
+        for number, (prop, spec) in enumerate(event.properties.items()):
+            if prop in parts or not (named is None or named(prop)):
+                continue
+            column = Column(prop, spec, f"p{number}")
+            kind = _TYPES.get(spec.type)
+            if spec.type is PropertyType.OBJECTS:
+                column = replace(column, fields=_fields(spec, named))
+                kind = _element(column)
+            if kind is not None:
+                columns.append(column)
+                types.append((column.attribute, kind | None, None))
         props = msgspec.defstruct(
-            "Props", [(one.attribute, _TYPES[one.kind], None) for one in columns],
-            rename={one.attribute: one.name for one in columns},
+            "Props", types, rename={one.attribute: one.name for one in columns},
             omit_defaults=True, forbid_unknown_fields=True, gc=False,
         )  # fmt: skip
         made = msgspec.defstruct(
             "Event", [("props", props | None, None)], bases=(ShapedEvent,), tag_field="t", tag=name,
             omit_defaults=True, forbid_unknown_fields=True, gc=False,
         )  # fmt: skip
-        numbers = tuple(one.attribute for one in columns if one.kind is PropertyType.NUMBER)
-        self._shapes[cast("type[ShapedEvent]", made)] = Shape(name, columns, numbers)
+        of = {kind: [one for one in columns if one.kind is kind] for kind in PropertyType}
+        self._shapes[cast("type[ShapedEvent]", made)] = Shape(
+            name,
+            tuple(columns),
+            tuple(one.attribute for one in of[PropertyType.NUMBER]),
+            tuple(one.attribute for one in of[PropertyType.NUMBERS]),
+            tuple((one.attribute, _numbers(one)) for one in of[PropertyType.OBJECTS]),
+        )
 
     def read(self, line: bytes) -> ShapedEvent | None:
         """The event that a line of JSON is, or None where it fits no shape."""
@@ -106,14 +129,20 @@ class Shapes:
             return None
         props = event.props
         if props is not None:
-            for attribute in self._shapes[type(event)].numbers:
+            shape = self._shapes[type(event)]
+            for attribute in shape.numbers:
                 value = getattr(props, attribute)
-                kind = type(value)
-                if kind is int:
-                    if not -_LARGEST < value < _LARGEST:
-                        return None
-                elif kind is not Decimal and value is not None:
+                if value is not None and not _kept(value):
                     return None
+            for attribute in shape.arrays:
+                if not all(map(_kept, getattr(props, attribute) or ())):
+                    return None
+            for attribute, numbers in shape.elements:
+                for element in getattr(props, attribute) or ():
+                    for inner in numbers:
+                        value = getattr(element, inner)
+                        if value is not None and not _kept(value):
+                            return None
         return event
 
     def shape(self, event: ShapedEvent) -> Shape:
@@ -126,6 +155,44 @@ def values_of(events: Sequence[ShapedEvent], attribute: str) -> list[Any]:
     return [None if (props := one.props) is None else getattr(props, attribute) for one in events]
 
 
+def _fields(spec: PropertySpec, named: Callable[[str], bool] | None) -> dict[str, str]:
+    """An attribute for each field of an array's objects that may have a column."""
+    return {
+        name: f"f{number}"
+        for number, (name, inner) in enumerate(spec.fields.items())
+        if inner.type in _SCALARS and (named is None or named(name))
+    }
+
+
+def _element(column: Column) -> Any:
+    """What msgspec is to look for in an array of objects."""
+    types = [
+        (attribute, _TYPES[column.spec.fields[name].type] | None, None)
+        for name, attribute in column.fields.items()
+    ]
+    made = msgspec.defstruct(
+        "Element", types, rename={attribute: name for name, attribute in column.fields.items()},
+        omit_defaults=True, forbid_unknown_fields=True, gc=False,
+    )  # fmt: skip
+    return list[made]  # type: ignore[valid-type]
+
+
+def _numbers(column: Column) -> tuple[str, ...]:
+    return tuple(
+        attribute
+        for name, attribute in column.fields.items()
+        if column.spec.fields[name].type is PropertyType.NUMBER
+    )
+
+
+def _kept(value: object) -> bool:
+    """Whether that is a number which can be kept as it is."""
+    kind = type(value)
+    if kind is int:
+        return -_LARGEST < cast(int, value) < _LARGEST
+    return kind is Decimal
+
+
 def _number(text: str) -> Decimal:
     """A number with a point, as it is written, if that can be kept for sure."""
     places = len(text) - 1 - text.find(".")
@@ -134,9 +201,12 @@ def _number(text: str) -> Decimal:
     return Decimal(text)
 
 
+_SCALARS = (PropertyType.STRING, PropertyType.BOOLEAN, PropertyType.NUMBER)
 #: What msgspec is to look for. Numbers are looked at afterwards: it would take texts for decimals.
 _TYPES: dict[PropertyType, Any] = {
-    PropertyType.STRING: str | None,
-    PropertyType.BOOLEAN: bool | None,
+    PropertyType.STRING: str,
+    PropertyType.BOOLEAN: bool,
     PropertyType.NUMBER: Any,
+    PropertyType.STRINGS: list[str],
+    PropertyType.NUMBERS: list[Any],
 }

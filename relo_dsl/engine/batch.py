@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
-from relo_dsl.columns import element_column, event_column, length_column, presence_column
+from relo_dsl.columns import (
+    ARRAY_TYPES,
+    element_column,
+    event_column,
+    length_column,
+    presence_column,
+)
 from relo_dsl.engine.arrow import ID, empty_of, staged_columns, to_arrow, value_ticks
 from relo_dsl.interpret import typed
 from relo_dsl.records import Record, Value
-from relo_dsl.shapes import ShapedEvent, Shapes, values_of
+from relo_dsl.shapes import Column, ShapedEvent, Shapes, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -159,12 +166,7 @@ class Batch:
         # Fields that the catalog gives to other events' arrays of this name are read here too: the
         # columns of one array have one length.
         for field, kind in self._fields[name]:
-            own = spec.fields.get(field)
-            items: list[Any] = [item.get(field) for item in value]
-            if own is None or own.type is not kind:
-                items = [typed(kind, item) for item in items]
-            if kind is PropertyType.TIME:
-                items = [None if item is None else value_ticks(item) for item in items]
+            items = _typed_items(spec, field, kind, [item.get(field) for item in value])
             self._events.put(_element(name, field, kind), items)
         left = [{k: v for k, v in item.items() if k not in spec.fields} for item in value]
         return left if any(left) else None
@@ -216,9 +218,38 @@ class Batch:
             "event_type": [shape.event] * len(events),
         }
         for column in shape.columns:
-            columns[_column(column.name, column.kind)] = values_of(events, column.attribute)
+            columns.update(self._shaped_columns(column, values_of(events, column.attribute)))
         kinds = {**self.kinds["events"], ID: "String"}
         return pa.table({name: to_arrow(values, kinds[name]) for name, values in columns.items()})
+
+    def _shaped_columns(self, column: Column, values: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+        """The columns of the table that hold the values of a shape's column."""
+        name, kind = column.name, column.kind
+        if kind in ARRAY_TYPES:
+            yield _presence(name, kind), [int(value is not None) for value in values]
+            values = [() if value is None else value for value in values]
+        if kind is not PropertyType.OBJECTS:
+            yield _column(name, kind), values
+            return
+        yield length_column(name), list(map(len, values))
+        elements = list(chain.from_iterable(values))
+        for field, inner in self._fields[name]:
+            attribute = column.fields.get(field)
+            found = [None if attribute is None else getattr(one, attribute) for one in elements]
+            items = iter(_typed_items(column.spec, field, inner, found))
+            yield _element(name, field, inner), [list(islice(items, len(v))) for v in values]
+
+
+def _typed_items(spec: PropertySpec, field: str, kind: PropertyType, items: list[Any]) -> list[Any]:
+    """The values of one field of an array's objects, for its column of a type, which need not be
+    that of this event's array.
+    """
+    own = spec.fields.get(field)
+    if own is None or own.type is not kind:
+        items = [typed(kind, Decimal(item) if type(item) is int else item) for item in items]
+    if kind is PropertyType.TIME:
+        items = [None if item is None else value_ticks(item) for item in items]
+    return items
 
 
 def _element_fields(catalog: Catalog) -> dict[str, list[tuple[str, PropertyType]]]:
