@@ -37,7 +37,7 @@ demo: install ## Load a retailer's real data, build the audiences, show them
 	@$(BIN)/relo demo $(ARGS)
 
 test: install ## Run the tests, three at a time
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install ## Lint, types, import rules, layout and tests of the definitions, docs
 	$(BIN)/ruff check .
