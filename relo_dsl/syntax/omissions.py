@@ -22,6 +22,21 @@ _NAME = r"(?:`(?:[^`\r\n]|``)+`|[a-z]\w*)"
 _ALTERNATIVES = re.compile(rf"(?:\s*\|\s*{_NAME})+")
 
 
+def last(piece: Piece, recovery: Recovery) -> int | None:
+    """`in K of M periods` without its `last`; None where that is not what is missing."""
+    if piece.kind != "number" or recovery.accepted() != ["LAST"]:
+        return None
+    recovery.diagnostics.report(
+        "syntax",
+        piece.span,
+        f"expected `last`, found {piece.shown}",
+        help="periods are counted back from now: `in 2 of last 3 periods of 7d`",
+        replacement=f"last {piece.text}",
+    )
+    recovery.feed("LAST", "last", piece.start, piece.start)
+    return piece.start
+
+
 def periods(piece: Piece, recovery: Recovery) -> int | None:
     """`in K of last M` without its `periods of`; None where that is not what is missing."""
     if recovery.accepted() != ["PERIODS"]:

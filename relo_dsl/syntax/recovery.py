@@ -16,7 +16,7 @@ from relo_dsl.source import SourceFile, Span
 from relo_dsl.syntax.expectations import advice, expected_words, replacement
 from relo_dsl.syntax.machine import Machine, peek, skip
 from relo_dsl.syntax.nodes import Name
-from relo_dsl.syntax.omissions import periods, record, way_out_of_bars
+from relo_dsl.syntax.omissions import last, periods, record, way_out_of_bars
 from relo_dsl.syntax.pieces import SLIPS, Piece, piece_at
 from relo_dsl.syntax.tables import HEADERS, INSERTED, JOINING, STATEMENTS
 
@@ -198,8 +198,11 @@ class Recovery:
 
     def _omission(self, piece: Piece) -> int | None:
         """Words or parentheses that were left out."""
-        pos = periods(piece, self)
-        return record(piece, self) if pos is None else pos
+        for omission in (last, periods, record):
+            pos = omission(piece, self)
+            if pos is not None:
+                return pos
+        return None
 
     def _may_be_name(self) -> bool:
         return self.after(self.machine.states, "NAME") is not None

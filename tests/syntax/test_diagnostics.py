@@ -63,6 +63,7 @@ CONDITIONS = {
     "too-many-places": "purchase.revenue > 0.1234567891",
     "number-and-letters": "purchase.revenue > 15k",
     "periods": "count(a) >= 1 in 5 of last 3 periods of 1d",
+    "no-last": "count(a) >= 2 in 2 of 3 periods of 3d",
     "no-periods": "count(a) >= 2 in 2 of last 3 of 3d",
     "no-periods-of": "count(a) >= 2 in 2 of last 3 7d",
     "no-periods-but-days": "count(a) >= 2 in 2 of last 3 days",
