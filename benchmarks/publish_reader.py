@@ -70,7 +70,6 @@ def _poll(
     versions: set[str] = set()
     slowest = [0.0] * len(PHASES)
     with Sets.server(url) as sets:
-        started.set()
         while not stop.is_set():
             now, begun = phase.value, time.perf_counter()
             answers = sets.ask(client, name, asked)
@@ -83,6 +82,7 @@ def _poll(
             versions.add(answers.info.version)
             false_no += not all(answers.members[: len(common)])
             mixed += answers.members[len(common) :] not in (one, other)
+            started.set()
             time.sleep(_PAUSE_SECONDS)
     far.send(
         {

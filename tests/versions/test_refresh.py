@@ -118,6 +118,8 @@ def test_a_query_that_reaches_a_limit_is_the_failure_of_its_audience(
 
 
 def test_nothing_staged_is_left(world: World, engine: Engine) -> None:
+    engine.migrate()  # other tests play processes that die
+
     def tables() -> list[str]:
         found = engine.rows("SELECT name FROM system.tables WHERE name LIKE 'refresh\\_%'")
         return [str(name) for (name,) in found]
