@@ -189,7 +189,7 @@ class Storing:
         """
         self._open_readers()
         moved = 0
-        for reader in self._readers.values():
+        for reader in tuple(self._readers.values()):
             frames = reader.read(BLOCK_BYTES)
             if not frames:
                 continue

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -54,6 +56,8 @@ class Pending:
 class SpoolReader:
     """Reads from the checkpoint on. The last segment may still be written: it is read as far as it
     goes. What is broken is skipped, copied aside and told; a torn end was never acknowledged.
+
+    One thread reads and releases; meanwhile others may ask what is pending, and rewrite it.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class SpoolReader:
         self._storage = storage
         self._fetched: tuple[Segment, bytes] | None = None
         self._missing: set[Segment] = set()
+        self._removing = threading.Lock()
         self.released = checkpoint(self._files, folder)
         self._next = self.released
 
@@ -120,7 +125,8 @@ class SpoolReader:
                 and segment != segments[-1]
                 and self.released.offset >= self._size(segment)
             ):
-                self._remove(segment)
+                with self._removing:
+                    self._remove(segment)
 
     def _remove(self, segment: Segment) -> None:
         names = self._files.names(self._folder)
@@ -139,12 +145,13 @@ class SpoolReader:
 
     def pending(self) -> Pending:
         """How much waits."""
-        total = 0
+        total, released = 0, self.released
         for segment in self._segments():
-            if segment.number < self.released.segment:
+            if segment.number < released.segment:
                 continue
-            start = self.released.offset if segment.number == self.released.segment else 0
-            total += self._size(segment) - start
+            start = released.offset if segment.number == released.segment else 0
+            with suppress(FileNotFoundError):  # released meanwhile
+                total += self._size(segment) - start
         return Pending(total)
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> int:
@@ -155,7 +162,7 @@ class SpoolReader:
         """
         changed = 0
         for segment in self._segments()[:-1]:
-            data = self._read(segment, 0, self._size(segment))
+            data = self._whole(segment)
             parts, here = [], 0
             for found in frames_in(data, segment.salt, 0, last=True):
                 part = data[found.start : found.end]
@@ -203,25 +210,37 @@ class SpoolReader:
             return self._files.read(self._folder / segment.name, start, most)
         except FileNotFoundError:
             pass
-        if self._fetched is None or self._fetched[0] != segment:
+        fetched = self._fetched  # `rewrite` may let go of it at any time
+        if fetched is None or fetched[0] != segment:
             away = self._away(segment)
             try:
-                self._fetched = segment, self._stored().get(away.object)
+                fetched = self._fetched = segment, self._stored().get(away.object)
             except Missing:
                 _log.error("%s is gone: whoever removed it has its events, or nobody", away.object)
                 self._missing.add(segment)
                 return b""
-        return self._fetched[1][start : start + most]
+        return fetched[1][start : start + most]
 
-    def _replace(self, segment: Segment, data: bytes) -> None:
+    def _whole(self, segment: Segment) -> bytes:
+        """All of a closed segment; nothing of one that is gone."""
         path = self._folder / segment.name
         try:
-            self._files.size(path)
+            return self._files.read(path, 0, self._files.size(path))
         except FileNotFoundError:
-            self._fetched = None
-            self._stored().put(self._away(segment).object, data)
-        else:
-            self._files.replace(path, data)
+            pass  # it is in storage, or released meanwhile
+        try:
+            return self._stored().get(self._away(segment).object)
+        except (FileNotFoundError, Missing):
+            return b""
+
+    def _replace(self, segment: Segment, data: bytes) -> None:
+        with self._removing:  # or what is stored would be there again
+            names = self._files.names(self._folder)
+            if segment.name in names:
+                self._files.replace(self._folder / segment.name, data)
+            elif note_of(segment) in names:
+                self._stored().put(self._away(segment).object, data)
+                self._fetched = None
 
     def _away(self, segment: Segment) -> Away:
         return read_note(self._files, self._folder / note_of(segment))
