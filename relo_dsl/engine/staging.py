@@ -3,7 +3,8 @@
 Records are first inserted as they come into Memory tables (`Batch`, or any INSERT), and then, in
 one `commit`, moved by the engine itself:
 
-0. records of devices that were erased are dropped, wherever they come from;
+0. records of devices that were erased are dropped, wherever they come from, and deleted where the
+   erasure came while they were stored;
 1. an id that is stored already, or came earlier in the same staging, is a duplicate, whatever kind
    of record it was on; ids are compared by their `tie`, 64 bits of their SHA-256: among a billion
    records of one client the odds that any two different ids collide are 3 %;
@@ -36,6 +37,7 @@ from relo_dsl.columns import (
 )
 from relo_dsl.engine.arrow import ID, staged_columns
 from relo_dsl.engine.client import ONE_PART
+from relo_dsl.engine.erase import delete_devices
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.engine.restamp import restamp
 
@@ -137,6 +139,7 @@ class Staging:
         for name in ("consent", "events", "traits", "scores"):
             if staged[name] > dropped[name]:
                 self._store(name)
+        self._delete_erased()
         self._clear()
         accepted = {name: staged[name] - dropped[name] for name in TABLES}
         return Committed(accepted, sum(dropped.values()) - erased, corrected, erased)
@@ -192,6 +195,23 @@ class Staging:
         )
         after = self._engine.rows(f"SELECT count() FROM {self._dropped}")
         return int(after[0][0]) - int(before[0][0])
+
+    def _delete_erased(self) -> None:
+        """Whoever was erased since `_drop_erased`: what deletes may have looked too early. It is
+        looked for in what is stored, because a commit before may have been interrupted here.
+        """
+        late: dict[int, list[bytes]] = {}
+        if self._exists("erasures"):
+            devices = " UNION DISTINCT ".join(
+                f"SELECT client_id, device FROM {table}" for table in self.tables.values()
+            )
+            for client, device in self._engine.rows(
+                f"SELECT client_id, hex(device) FROM ({devices}) "
+                "WHERE (client_id, device) IN (SELECT client_id, device FROM erasures)"
+            ):
+                late.setdefault(int(client), []).append(bytes.fromhex(str(device)))
+        for client, keys in late.items():
+            delete_devices(self._engine, client, keys, TABLES)
 
     def _find_history(self, *, has_consent: bool) -> None:
         """The consent of every device that is staged, one row an instant, stored or arriving."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from relo_dsl.engine import Engine
+from relo_dsl.engine.key import DEVICE_IN_K
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import Envelope, Refusal, decode, encode
 
 #: Ids in one statement: some drivers send them in a URL.
 _TOGETHER = 100
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class DeadLetter:
     field: str
     value: str
     record: dict[str, Any] | None
+
+    @property
+    def device(self) -> str:
+        """The key of its device, in hex; empty where it names none."""
+        device = (self.record or {}).get("did")
+        return device if isinstance(device, str) and _KEY.fullmatch(device) else ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -54,10 +63,16 @@ def letter_of(envelope: Envelope, refusal: Refusal) -> DeadLetter:
 
 
 def bury(engine: Engine, letters: Sequence[DeadLetter]) -> int:
-    """Stores letters, each once however often; on disk when it returns. How many are new."""
+    """Stores letters, each once however often; on disk when it returns. How many are new.
+
+    Those of devices that were erased are not kept.
+    """
     import pyarrow as pa
 
-    new = {(one.client, one.id): one for one in letters}
+    gone = _erased(engine, letters)
+    new = {
+        (one.client, one.id): one for one in letters if one.device not in gone.get(one.client, ())
+    }
     ids = sorted({id_ for _, id_ in new})
     for start in range(0, len(ids), _TOGETHER):
         there = engine.rows(
@@ -82,7 +97,27 @@ def bury(engine: Engine, letters: Sequence[DeadLetter]) -> int:
         "record": pa.array(texts),
     }
     engine.insert_arrow("dead_letters", pa.table(columns), one_part=True)
+    # An erasure that came just now may have looked before they were there.
+    for client, keys in _erased(engine, rows).items():
+        late = [one.id for one in rows if one.client == client and one.device in keys]
+        forget(engine, client, late)
+        engine.purge("dead_letters")
     return len(new)
+
+
+def _erased(engine: Engine, letters: Sequence[DeadLetter]) -> dict[int, set[str]]:
+    """The devices of letters that were erased: their keys, by client."""
+    found: dict[int, set[str]] = {}
+    for client in {one.client for one in letters}:
+        keys = sorted({one.device for one in letters if one.client == client and one.device})
+        for start in range(0, len(keys), _TOGETHER):
+            rows = engine.rows(
+                "SELECT lower(hex(device)) FROM erasures "  # noqa: S608 - texts of ours
+                f"WHERE client_id = {{c:UInt32}} AND {DEVICE_IN_K}",
+                {"c": client, "k": keys[start : start + _TOGETHER]},
+            )
+            found.setdefault(client, set()).update(str(row[0]) for row in rows)
+    return {client: keys for client, keys in found.items() if keys}
 
 
 def letters(
@@ -90,7 +125,10 @@ def letters(
     limit: int = 100, reason: str = "",
 ) -> list[DeadLetter]:  # fmt: skip
     """A client's letters, the oldest first; those with `ids`, or those after an id."""
-    where = "client_id = {c:UInt32} AND id > {a:String}"
+    where = (
+        "client_id = {c:UInt32} AND id > {a:String} AND JSONExtractString(record, 'did') NOT IN "
+        "(SELECT lower(hex(device)) FROM erasures WHERE client_id = {c:UInt32})"
+    )
     if ids is not None:
         where += " AND id IN {ids:Array(String)}"
     if reason:

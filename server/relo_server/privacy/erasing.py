@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from relo_dsl.engine import Engine
-from relo_dsl.engine.key import DEVICE_IN_K
+from relo_dsl.engine.erase import TOGETHER, delete_devices, delete_some, purge
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode, encode
 from relo_server.platform.models import Erasure
@@ -29,8 +29,6 @@ from relo_server.versions.withdrawal import withdraw
 
 #: Where rows of a device are.
 TABLES = ("events", "traits", "scores", "consent", "lists", "membership")
-#: Devices in one statement: some drivers send them in a URL.
-_TOGETHER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +82,14 @@ def erase(
 
 
 def _delete(engine: Engine, client: int, devices: Sequence[bytes]) -> dict[str, int]:
-    rows: dict[str, int] = {}
-    for start in range(0, len(devices), _TOGETHER):
-        keys = [device.hex() for device in devices[start : start + _TOGETHER]]
-        params = {"c": client, "k": keys}
-        own = f"client_id = {{c:UInt32}} AND {DEVICE_IN_K}"
-        wanted = dict.fromkeys(TABLES, own)
-        wanted["dead_letters"] = (
-            "client_id = {c:UInt32} AND multiSearchAny(record, {k:Array(String)})"
-        )
-        for table, condition in wanted.items():
-            count = engine.rows(f"SELECT count() FROM {table} WHERE {condition}", params)  # noqa: S608 - texts of ours
-            rows[table] = rows.get(table, 0) + int(count[0][0])
-            if count[0][0]:
-                engine.delete(table, condition, params)
-    for table, count_ in rows.items():
-        if count_:
-            # Deleted rows are only masked until their parts are written anew.
-            engine.purge(table)
-    return rows
+    rows = delete_devices(engine, client, devices, TABLES)
+    letters = 0
+    for start in range(0, len(devices), TOGETHER):
+        keys = [device.hex() for device in devices[start : start + TOGETHER]]
+        named = "client_id = {c:UInt32} AND multiSearchAny(record, {k:Array(String)})"
+        letters += delete_some(engine, "dead_letters", named, {"c": client, "k": keys})
+    purge(engine, {"dead_letters": letters})
+    return {**rows, "dead_letters": letters}
 
 
 def forgetting(client: int, keys: Collection[str]) -> Callable[[bytes], bytes]:
