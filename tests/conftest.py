@@ -126,5 +126,5 @@ _clients = itertools.count(1_000)
 
 @pytest.fixture
 def new_client() -> int:
-    """A client id that no other test uses."""
+    """A client id that no other test uses; 500,000 above it is another one of the same test."""
     return next(_clients)

@@ -233,7 +233,7 @@ def test_both_ways_store_the_same(engine: Engine, new_client: int) -> None:
         lines[number] = json.dumps(raw).encode()
     stored = []
     for turn in (0, 1):
-        client = new_client + 500_000 * (turn + 1)
+        client = new_client + 500_000 * turn
 
         def parts(turn: int = turn, client: int = client) -> Any:
             for number, line in enumerate(lines):
