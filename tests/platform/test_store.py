@@ -35,6 +35,7 @@ from relo_server.platform.models import (
     User,
 )
 from relo_server.platform.store import TenantSession
+from relo_server.security.clients import ensure_client
 from tests.conftest import REPOSITORY
 from tests.platform.conftest import NOW, Cluster
 from tests.platform.postgres import MISSING, execute
@@ -69,6 +70,25 @@ def two(platform: Platform) -> Platform:
                 session.add(row)
                 session.flush()
     return platform
+
+
+def test_those_who_write_for_a_client_take_turns(platform: Platform) -> None:
+    """Each looks for what is not there yet, and makes it: no row could be locked."""
+    together, made = threading.Barrier(6), []
+
+    def work() -> None:
+        for client in range(20, 30):
+            together.wait(30)
+            with platform.tenant(client) as session:
+                ensure_client(session, NOW)
+            made.append(client)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == sorted([*range(20, 30)] * 6)
 
 
 def client_of(row: Any) -> int:

@@ -88,7 +88,7 @@ class Platform:
     def tenant(self, client: int, *, reading: bool = False) -> Iterator[TenantSession]:
         """One transaction over the rows of `client`; it is committed where nothing was raised.
 
-        With `reading`, SQLite lets others write meanwhile.
+        Those that write come one after the other; with `reading`, others write meanwhile.
         """
         session = TenantSession(self._bind(reading), expire_on_commit=False)
         session.client = client
@@ -134,6 +134,10 @@ class Platform:
         session.execute(text("SELECT set_config('app.operator', 'on', true)"))
 
 
+#: What tells our advisory locks in a PostgreSQL from others': "RELO".
+_WRITING = 0x52454C4F
+
+
 @event.listens_for(TenantSession, "after_begin")
 def _become_application(
     session: TenantSession, _transaction: SessionTransaction, connection: Connection
@@ -144,6 +148,12 @@ def _become_application(
         connection.execute(
             text("SELECT set_config('app.client', :client, true)"), {"client": str(session.client)}
         )
+        if not connection.get_execution_options().get("relo_reading"):
+            # As on SQLite, one after the other: what is not there cannot be locked by its row.
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(:writing)"),
+                {"writing": _WRITING << 32 | session.client},
+            )
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
