@@ -85,7 +85,8 @@ class _Streamed:
         """The blocks of the answer: columns, or Arrow record batches."""
         engine = self._engine
         engine.open_streams()  # now, so that it does not count as cost
-        # chDB tells a stream's cost nowhere, but nobody else reads in this process.
+        # chDB tells a stream's cost nowhere, only what the process has read in all. In a service
+        # others read meanwhile: then it is about right, and must not be below nothing.
         counts = [engine.counters(), engine.counters()] if engine.is_embedded else []
         started = time.perf_counter()
         with engine.stream(self._query, self._limits, arrow=arrow) as stream, engine.translated():
@@ -95,8 +96,8 @@ class _Streamed:
         if engine.is_embedded:
             first, second, last = (*counts, engine.counters())
             # What was read since `second`, without what reading `second` itself cost.
-            self.rows_read = last[0] - second[0] - (second[0] - first[0])
-            self.bytes_read = last[1] - second[1] - (second[1] - first[1])
+            self.rows_read = max(0, last[0] - second[0] - (second[0] - first[0]))
+            self.bytes_read = max(0, last[1] - second[1] - (second[1] - first[1]))
         else:
             self.rows_read = int(summary.get("read_rows", 0))
             self.bytes_read = int(summary.get("read_bytes", 0))

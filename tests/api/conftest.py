@@ -113,6 +113,7 @@ def served(app: FastAPI) -> Iterator[httpx.Client]:
     """A real server on a free port, in a thread, and a client of it."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     with server.config.bind_socket() as socket:
+        socket.listen()  # or whoever asks before the thread runs is refused
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()
         try:

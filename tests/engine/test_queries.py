@@ -149,6 +149,16 @@ def test_members_come_in_chunks_and_other_queries_may_run(engine: Engine) -> Non
     assert list(engine.members(SqlQuery("SELECT toFixedString('', 16) AS d WHERE 0"))) == []
 
 
+def test_others_may_read_while_the_cost_is_taken(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([(0, 0), (7_000, 7_000), (7_100, 7_100)])
+    monkeypatch.setattr(engine, "counters", lambda: next(counts))
+    members = engine.members(SqlQuery("SELECT toFixedString('', 16) AS d"))
+    assert len(list(members)) == 1
+    assert (members.rows_read, members.bytes_read) == (0, 0), "a version cannot keep less"
+
+
 def test_a_stream_left_early_does_not_block_the_next(engine: Engine) -> None:
     query = SqlQuery("SELECT toFixedString(toString(number), 16) AS d FROM numbers(1000000)")
     for _ in range(2):
