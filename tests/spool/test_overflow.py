@@ -126,6 +126,25 @@ def test_a_reader_that_stands_in_a_segment_that_leaves(tmp_path: Path, storage: 
         assert taken(reader) == payloads(10)[1:]
 
 
+def test_storage_that_fails_in_the_midst_of_a_read(tmp_path: Path, storage: Storage) -> None:
+    """The first segment is on the disk, and was collected when the second could not be had."""
+    folder, wanted = tmp_path / "0", payloads(10)
+    with opened(folder, storage) as writer, SpoolReader(folder, storage=storage) as reader:
+        keep(writer, wanted)
+        shipped(writer, most=1)
+        get, failing = storage.get, [StorageError("away")]
+
+        def once(name: str) -> bytes:
+            if failing:
+                raise failing.pop()
+            return get(name)
+
+        storage.get = once  # type: ignore[method-assign]
+        with pytest.raises(StorageError):
+            reader.read(2**30)
+        assert taken(reader) == wanted
+
+
 def test_an_object_that_somebody_removed(
     tmp_path: Path, storage: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -78,7 +78,18 @@ class SpoolReader:
         self._next = self.released
 
     def read(self, most_bytes: int) -> list[Frame]:
-        """The next frames, at least one where there is one, up to about so many bytes."""
+        """The next frames, at least one where there is one, up to about so many bytes.
+
+        Raises OSError; then the next call begins where this one did.
+        """
+        begun = self._next
+        try:
+            return self._collected(most_bytes)
+        except BaseException:
+            self._next = begun  # nobody has got what was collected
+            raise
+
+    def _collected(self, most_bytes: int) -> list[Frame]:
         found: list[Frame] = []
         size = 0
         segments = [one for one in self._segments() if one.number >= self._next.segment]
