@@ -30,6 +30,7 @@ from typing import Any, BinaryIO
 from relo_dsl.catalog import Catalog, PropertyType
 from relo_dsl.diagnostics import nearest
 from relo_dsl.errors import UserError
+from relo_dsl.numbers import read_number
 from relo_dsl.records import Record, RecordError, check_types, decode_line, parse_record
 from relo_dsl.times import format_instant, to_millis
 
@@ -343,7 +344,7 @@ def typed_cell(cell: str, wanted: PropertyType) -> Any:
         return _BOOLEANS.get(cell, cell)
     if wanted.value.endswith("[]") or (wanted is PropertyType.POINT and cell[:1] == "["):
         try:
-            return json.loads(cell, parse_float=Decimal)
+            return json.loads(cell, parse_float=read_number)
         except (ValueError, RecursionError):
             return cell
     return cell

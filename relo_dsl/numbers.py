@@ -36,6 +36,20 @@ def exact(value: Decimal | int | float | str) -> Decimal:
     return shortest(kept)
 
 
+def read_number(text: str) -> Decimal:
+    """The number that a JSON text writes, however it ends: an exponent beyond what `Decimal` has is
+    cut to one that `exact` refuses all the same. Raises ValueError for what is no number.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        digits, mark, exponent = text.lower().partition("e")
+        if not mark:
+            raise ValueError(f"`{text}` is not a number") from None
+        small = exponent.startswith("-")
+        return Decimal(f"{'-' * digits.startswith('-')}1E{'-' if small else '+'}9999")
+
+
 def shortest(value: Decimal) -> Decimal:
     """The same number without trailing zeros or an exponent; minus zero is zero."""
     if value == 0:

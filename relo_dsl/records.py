@@ -23,7 +23,7 @@ from typing import Any, cast
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
 from relo_dsl.diagnostics import nearest
 from relo_dsl.geo import SPELLINGS, coordinates, part_names
-from relo_dsl.numbers import NumberError, exact, plain
+from relo_dsl.numbers import NumberError, exact, plain, read_number
 from relo_dsl.times import TimeError, parse_instant, parse_moment
 
 Scalar = str | Decimal | bool
@@ -65,7 +65,8 @@ class Record:
     """One accepted record. `time` is epoch milliseconds UTC.
 
     `values` holds an event's properties, an identify's traits (None: set to missing) or a score's
-    scores; `flags` is None unless the record carried its own; `consent` is a consent record's.
+    scores; `flags` is None unless the record carried its own; `consent` is a consent record's. One
+    that changes consent in part says no flags, but the bits that are `cleared` and `granted`.
     """
 
     kind: str
@@ -77,6 +78,8 @@ class Record:
     flags: int | None
     values: Mapping[str, Value | None]
     consent: int | None = None
+    cleared: int = 0
+    granted: int = 0
 
 
 def decode_line(text: str | bytes) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _no_constant(name: str) -> None:
 
 
 # Made once: json.loads would make a new decoder for every line.
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_float=read_number, parse_constant=_no_constant)
 
 
 def parse_record(raw: Mapping[str, Any], default_client: int | None = None) -> Record:

@@ -60,7 +60,7 @@ def staged_columns(catalog: Catalog) -> dict[str, dict[str, str]]:
         },
         "traits": {**_CARRIED, **name, "present": "UInt8", "value": "String", **TRAIT_VALUES},
         "scores": {**_CARRIED, **name, "value": NUMBER},
-        "consent": _HEAD,
+        "consent": {**_HEAD, "cleared": "UInt8", "granted": "UInt8"},
     }
 
 

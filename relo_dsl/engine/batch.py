@@ -91,7 +91,7 @@ class Batch:
         self._events = _Rows((*head, "event_type", "rest"))
         self._traits = _Rows((*head, "name", "present", "value"))
         self._scores = _Rows((*head, "name", "value"))
-        self._consent = _Rows((*_HEAD, "flags"))
+        self._consent = _Rows((*_HEAD, "flags", "cleared", "granted"))
 
     def _parts(self) -> dict[str, _Rows]:
         return {
@@ -117,7 +117,8 @@ class Batch:
             for name, value in record.values.items():
                 self._scores.rows.append((*head, *carried, name, value))
         else:
-            self._consent.rows.append((*head, record.consent))
+            changes = (record.cleared, record.granted)
+            self._consent.rows.append((*head, record.consent or 0, *changes))
 
     def add_shaped(
         self, events: Sequence[ShapedEvent], device_of: Callable[[int, str], bytes], seq: int

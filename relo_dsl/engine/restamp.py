@@ -1,9 +1,10 @@
 """Consent that arrives late: what is stored after its time gets the flags it should have had.
 
-A record that did not carry flags has its device's consent at its time. When a consent record comes
-in with a time before that of stored rows, their `flags`, and the `retain_months` of events, are
-worked out again from the device's whole history, before the record itself is stored: a crash in
-between is mended by repeating the load, which finds the record new and does it all again.
+A record that did not carry flags has its device's consent at its time, and one that changes consent
+in part has what it makes of that. When a consent record comes in with a time before that of stored
+rows, their `flags`, and the `retain_months` of events, are worked out again from the device's whole
+history, before the record itself is stored: a crash in between is mended by repeating the load,
+which finds the record new and does it all again.
 """
 
 # ruff: noqa: S608 - the texts are made of this module's own table names and of numbers
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 #: Devices in one statement on a cluster: each costs some hundred bytes of it.
 _DEVICES_AT_ONCE = 500
-_STAMPED = ("events", "traits", "scores")
+#: What is stamped, and which rows of it are.
+_STAMPED = {
+    "events": "1", "traits": "1", "scores": "1", "consent": "bitOr(s.cleared, s.granted) != 0",
+}  # fmt: skip
 
 
 def restamp(
@@ -64,8 +68,8 @@ def restamp(
 def _concerned(engine: Engine, table: str, fresh: str) -> bool:
     """Whether a table has rows at or after the earliest new consent of some device."""
     rows = engine.rows(
-        f"SELECT 1 FROM {table} AS s "
-        f"WHERE s.client_id IN (SELECT client_id FROM ({fresh})) "
+        f"SELECT 1 FROM {table} AS s WHERE {_STAMPED[table]} "
+        f"AND s.client_id IN (SELECT client_id FROM ({fresh})) "
         f"AND s.time >= (SELECT min(time) FROM ({fresh})) "
         f"AND (s.client_id, s.device) IN (SELECT client_id, device FROM ({fresh})) LIMIT 1"
     )
@@ -123,6 +127,8 @@ def _changes(table: str, look: Callable[[str], str]) -> str:
     """What becomes of a row; `look` gives SQL for what is known of its device."""
     at = f"arrayLastIndex(x -> x <= time, {look('times')})"
     stamp = f"{look('stamps')}[{at}]"
+    if table == "consent":
+        return f"flags = if(bitOr(cleared, granted) = 0, flags, {stamp})"
     changes = [f"flags = if(carried = 1, flags, if({at} = 0, {look('default_flags')}, {stamp}))"]
     if table == "events":
         granted = f"{at} != 0 AND bitAnd({stamp}, 64) != 0"

@@ -9,7 +9,9 @@ one `commit`, moved by the engine itself:
    of record it was on; ids are compared by their `tie`, 64 bits of their SHA-256: among a billion
    records of one client the odds that any two different ids collide are 3 %;
 2. flags that a record did not carry are its device's consent at its time, stored or arriving;
-3. consent that arrives late corrects the flags of what is stored (see restamp.py);
+3. consent that arrives late corrects the flags of what is stored (see restamp.py), those that a
+   change in part had come to among them: at each instant a device's consent is what the records up
+   to then make of the client's default, in whatever order they arrive;
 4. each table gets its rows in one part, so that a crash leaves all of them or none; a load that
    was interrupted is simply repeated.
 """
@@ -98,6 +100,7 @@ class Staging:
         self._columns = staged_columns(catalog)
         self._ids = f"{self._prefix}_ids"
         self._dropped = f"{self._prefix}_dropped"
+        self._instants = f"{self._prefix}_instants"
         self._history = f"{self._prefix}_history"
         for name, table in self.tables.items():
             columns = ", ".join(f"{c} {kind}" for c, kind in self._columns[name].items())
@@ -106,10 +109,9 @@ class Staging:
             self._make(table, columns)
         self._make(self._ids, "seq UInt64, client_id UInt32, tie UInt64, kind UInt8")
         self._make(self._dropped, "seq UInt64")
-        self._make(
-            self._history,
-            "client_id UInt32, device FixedString(16), time DateTime64(3, 'UTC'), flags UInt8",
-        )
+        instant = "client_id UInt32, device FixedString(16), time DateTime64(3, 'UTC'), flags UInt8"
+        self._make(self._instants, f"{instant}, said UInt8, cleared UInt8, granted UInt8")
+        self._make(self._history, instant)
 
     def _make(self, table: str, columns: str) -> None:
         self._engine.command(f"CREATE TABLE {table} ({columns}) ENGINE = Memory")
@@ -215,19 +217,47 @@ class Staging:
 
     def _find_history(self, *, has_consent: bool) -> None:
         """The consent of every device that is staged, one row an instant, stored or arriving."""
-        self._engine.command(f"TRUNCATE TABLE {self._history}")
+        for table in (self._instants, self._history):
+            self._engine.command(f"TRUNCATE TABLE {table}")
         if not has_consent and not self._exists("consent"):
             return
         devices = " UNION DISTINCT ".join(
             f"SELECT client_id, device FROM {table}" for table in self.tables.values()
         )
+        columns = "client_id, device, time, flags, cleared, granted"
+        said = "bitOr(cleared, granted) = 0"
         self._engine.command(
-            f"INSERT INTO {self._history} SELECT client_id, device, time, groupBitAnd(flags) FROM ("
-            "SELECT client_id, device, time, flags FROM consent "
-            f"WHERE (client_id, device) IN ({devices}) UNION ALL "
-            f"SELECT client_id, device, time, flags FROM {self.tables['consent']} "
+            f"INSERT INTO {self._instants} SELECT client_id, device, time, "
+            f"groupBitAnd(if({said}, flags, 255)) AS all_, max({said}) AS said_, "
+            "groupBitOr(cleared) AS cleared_, groupBitOr(granted) AS granted_ FROM ("
+            f"SELECT {columns} FROM consent WHERE (client_id, device) IN ({devices}) UNION ALL "
+            f"SELECT {columns} FROM {self.tables['consent']} "
             f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
             ") GROUP BY client_id, device, time"
+        )
+        partly = f"SELECT client_id, device FROM {self._instants} WHERE NOT {said}"
+        self._engine.command(
+            f"INSERT INTO {self._history} SELECT client_id, device, time, flags "
+            f"FROM {self._instants} WHERE (client_id, device) NOT IN ({partly})"
+        )
+        if self._exists(f"{self._instants} WHERE NOT {said}"):
+            self._follow_changes(partly)
+
+    def _follow_changes(self, partly: str) -> None:
+        """The same for devices of which some records say only what changes. Of one instant, flags
+        that are said hold, and what is cleared is cleared, whatever else is granted.
+        """
+        default = f"toUInt8({self._rule_columns()['default_flags']})"
+        before = f"if(empty(found), {default}, found[-1])"
+        kept = f"bitAnd(if(step.3 = 1, step.2, bitOr({before}, step.5)), bitNot(step.4))"
+        steps = "arraySort(groupArray((time, flags, said, cleared, granted)))"
+        self._engine.command(
+            f"INSERT INTO {self._history} SELECT client_id, device, one.1, one.2 FROM ("
+            f"SELECT client_id, device, {steps} AS steps, arrayFold((found, step) -> "
+            f"arrayPushBack(found, {kept}), steps, emptyArrayUInt8()) AS flags_ "
+            f"FROM {self._instants} WHERE (client_id, device) IN ({partly}) "
+            "GROUP BY client_id, device"
+            ") ARRAY JOIN arrayZip(arrayMap(x -> x.1, steps), flags_) AS one"
         )
 
     def _exists(self, what: str) -> bool:
@@ -252,7 +282,11 @@ class Staging:
         columns = [c for c in self._columns[name] if c != "seq"]
         values = dict(zip(columns, columns, strict=True))
         if name == "consent":
-            source = kept
+            source = (
+                f"SELECT s.*, h.flags AS h_flags FROM ({kept}) AS s LEFT ANY JOIN {self._history} "
+                "AS h ON s.client_id = h.client_id AND s.device = h.device AND s.time = h.time"
+            )
+            values["flags"] = "if(bitOr(cleared, granted) = 0, flags, h_flags)"
         else:
             source = self._with_consent(kept)
             values |= self._stamps()
@@ -311,13 +345,18 @@ class Staging:
                 values[column] = f"if({here}, {column}, {read})"
         return values
 
+    @property
+    def _all_tables(self) -> tuple[str, ...]:
+        mine = (self._ids, self._dropped, self._instants, self._history)
+        return (*self.tables.values(), *mine)
+
     def _clear(self) -> None:
-        for table in (*self.tables.values(), self._ids, self._dropped, self._history):
+        for table in self._all_tables:
             self._engine.command(f"TRUNCATE TABLE {table}")
 
     def close(self) -> None:
         """Drops the staging tables and what was not committed."""
-        for table in (*self.tables.values(), self._ids, self._dropped, self._history):
+        for table in self._all_tables:
             self._engine.command(f"DROP TABLE IF EXISTS {table}")
 
     def __enter__(self) -> Self:

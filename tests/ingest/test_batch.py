@@ -175,6 +175,38 @@ def test_an_event_that_is_nested_too_deep_is_refused_by_itself(service: Service)
     assert raw(service, body, content_type=LINES).json()["refused"][0]["index"] == 0
 
 
+_ODD = [
+    '{"t":"purchase","ts":1,"did":"a","props":{"revenue":1e99999999999999999999}}',
+    '{"t":"purchase","ts":1,"did":"a","props":{"revenue":-1E-99999999999999999999}}',
+    '{"t":"purchase","ts":1,"did":"a","props":{"note":"half \\ud83d"}}',
+    '{"t":"purchase","ts":1,"did":"a","props":{"half \\ud83d":1}}',
+    '{"t":"purchase","ts":1,"did":"half \\ud83d"}',
+    '{"t":"half \\ud83d","ts":1,"did":"a"}',
+    '{"t":"purchase","ts":1,"did":"a","half \\ud83d":1}',
+]
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_a_record_that_can_not_be_kept_is_refused_by_itself(service: Service, form: str) -> None:
+    good = json.dumps(purchase("g"))
+    if form == "array":
+        answer = raw(service, f" [{good} , {','.join(_ODD)}]\n".encode(), content_type="")
+    else:
+        answer = raw(service, "\n".join([good, *_ODD]).encode(), content_type=LINES)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] == 1
+    assert [one["index"] for one in answer.json()["refused"]] == list(range(1, len(_ODD) + 1))
+    stored(service, len(_ODD), "dead_letters")
+    assert all(one["record"] for one in service.ok("GET", "/ingest/dead-letters")["letters"])
+
+
+def test_an_event_that_is_no_utf8_is_refused_by_itself(service: Service) -> None:
+    bad = b'{"t":"purchase","ts":1,"did":"a","props":{"note":"\xed\xa0\x80"}}'
+    for body, media in ((b"[%s]" % bad, ""), (bad, LINES)):
+        answer = raw(service, body, content_type=media)
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 0), answer.text
+
+
 def test_a_record_of_another_client_is_refused_with_all_of_it(service: Service) -> None:
     theirs = {**purchase("b"), "cid": service.client + 1}
     answer = service.call("POST", "/ingest/batch", [purchase("a"), theirs])
@@ -212,6 +244,35 @@ def test_refusals_are_dead_letters_that_can_be_corrected(service: Service) -> No
     assert source["reasons"] == [
         {"field": "props.revenue", "reason": "expected number, found string", "count": 1}
     ]
+
+
+def test_a_correction_is_freed_of_identifiers(service: Service) -> None:
+    send(
+        service,
+        {**purchase("a", revenue="much"), "props": {"phone": [["5512345678"]], "revenue": "x"}},
+    )
+    stored(service, 1, "dead_letters")
+    (letter,) = service.ok("GET", "/ingest/dead-letters")["letters"]
+    corrected = {**letter["record"], "props": {"revenue": 3, "email": "Ana.New@example.com"}}
+    body = {"ids": [letter["id"]], "corrected": {letter["id"]: corrected}}
+    assert service.ok("POST", "/ingest/dead-letters/replay", body)["accepted"] == 1
+    stored(service, 1)
+    written = repr(service.engine.rows("SELECT * FROM events")) + json.dumps(letter)
+    assert "5512345678" not in written
+    assert "ana.new" not in written.lower()
+
+
+def test_what_is_sent_again_and_replayed_counts_once(service: Service) -> None:
+    wrong = {"t": "purchase", "ts": NOW, "did": "a", "props": {"revenue": "much"}}
+    send(service, wrong)
+    service.house.clock = lambda: NOW + 1  # the same batch, received later
+    send(service, wrong)
+    stored(service, 2, "dead_letters")
+    letters = service.ok("GET", "/ingest/dead-letters")["letters"]
+    corrected = {one["id"]: {**one["record"], "props": {"revenue": 3}} for one in letters}
+    body = {"ids": list(corrected), "corrected": corrected}
+    answer = service.ok("POST", "/ingest/dead-letters/replay", body)
+    assert (answer["accepted"], answer["duplicate"]) == (1, 1)
 
 
 def test_letters_are_listed_in_pages(service: Service) -> None:

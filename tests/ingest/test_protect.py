@@ -70,6 +70,16 @@ def test_nested_values_and_arrays() -> None:
     }
 
 
+def test_arrays_in_arrays() -> None:
+    raw = {"props": {"phone": [["5512345678"], ["x", ["+52 55 1234 5678"]]], "email": [["a@b.mx"]]}}
+    for again in (raw, protect(raw, calling_code="52")):
+        clean = json.dumps(protect(again, calling_code="52"))
+        assert "5512345678" not in clean
+        assert "1234 5678" not in clean
+        assert "a@b.mx" not in clean
+        assert clean.count(E164) == 2
+
+
 def test_a_trait_can_be_unset() -> None:
     raw = {"t": "identify", "ts": 1, "cid": 3, "did": "d", "traits": {"email": None, "plan": None}}
     assert protect(raw)["traits"] == {

@@ -168,6 +168,20 @@ def _until(holds: Any) -> None:
         time.sleep(0.05)
 
 
+def test_an_identifier_that_is_corrected_is_hashed(service: Service) -> None:
+    known(service)
+    traits = {"email": "Ana.New@example.com", "note": "call +52 55 1234 9876"}
+    service.ok("POST", "/privacy/rectify", {"devices": ["d1"], "traits": traits})
+    mine, own = "FROM traits WHERE client_id = {c:UInt32}", {"c": service.client}
+    _until(lambda: service.engine.rows(f"SELECT 1 {mine} AND name = 'note'", own))
+    names = {row[0] for row in service.engine.rows(f"SELECT name {mine}", own)}
+    assert names >= {"email_sha256", "email_sha256_google", "email_sha256_uid2"}
+    assert "email" not in names
+    written = repr(service.engine.rows(f"SELECT * {mine}", own)).lower()
+    assert "ana.new" not in written
+    assert "1234 9876" not in written
+
+
 def test_somebody_objects(service: Service) -> None:
     known(service)
     service.ok("POST", "/privacy/object", {"devices": ["ana"], "to": ["dsp", "email"]})

@@ -56,7 +56,8 @@ async def follow(front: Front, request: Request, code: str, led: Led) -> Respons
     agent = agent_of(request.headers.get("user-agent", ""))
     if is_look_ahead(request.headers):
         agent = agent._replace(bot=True)
-    visitor = known_visitor(request.cookies.get(COOKIE)) or click
+    # Not the click's id, which is stored as it is: a device's never is.
+    visitor = known_visitor(request.cookies.get(COOKIE)) or new_id(now)
     address = request.client.host if request.client else ""
     event = click_event(
         led.client, click, visitor, now, code=code, name=led.name, agent=agent,

@@ -132,9 +132,10 @@ class Front:
         spools = settings.data / "spool"
         self.storage = Storage.of(settings)
         self.spool = SpoolWriter.free(spools, limit_bytes=ingest.spool_bytes, storage=self.storage)
+        self.amounts = Amounts(ingest.currencies, ingest.rates)
         self.intake = Intake(
             self.spool, self.key, self.catalog, recent=ingest.recent_ids,
-            calling_code=ingest.calling_code, amounts=Amounts(ingest.currencies, ingest.rates),
+            calling_code=ingest.calling_code, amounts=self.amounts,
         )  # fmt: skip
         # One at a time: they are Python's work, and whoever else runs here waits for each of them.
         self.checking = ThreadPoolExecutor(1, thread_name_prefix="checking")

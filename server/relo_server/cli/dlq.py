@@ -117,10 +117,11 @@ def replay(
     """
     from relo_dsl.cli.output import emit_json
     from relo_dsl.cli.project import EXIT_DEFINITION, project_catalog
+    from relo_dsl.engine.key import installation_key
     from relo_server.cli.stores import configured_client, open_engine, whoami
+    from relo_server.ingest.amounts import Amounts
     from relo_server.ingest.dead_letters import letters
-    from relo_server.ingest.replay import Replayed, answer_of
-    from relo_server.ingest.replay import replay as send_again
+    from relo_server.ingest.replay import Again, Replayed, answer_of
     from relo_server.loading import withdraw_everywhere
 
     if [bool(ids), all_, corrected is not None].count(True) != 1:
@@ -128,15 +129,19 @@ def replay(
     client, catalog = configured_client(settings), project_catalog(settings)
     records = _corrected(corrected) if corrected else {}
     done: list[Replayed] = []
+    ingest = settings.ingest
     with open_engine(settings) as engine:
+        again = Again(
+            engine, catalog, installation_key(settings),
+            lambda client: withdraw_everywhere(settings, engine, catalog, {client}, whoami()),
+            calling_code=ingest.calling_code, amounts=Amounts(ingest.currencies, ingest.rates),
+        )  # fmt: skip
         wanted, after = [*ids, *records], ""
         while found := letters(
             engine, client, ids=None if all_ else wanted, after=after, limit=_ALL
         ):
             after = found[-1].id
-            done.append(send_again(engine, catalog, found, records))
-        if any(one.withdrawing for one in done):
-            withdraw_everywhere(settings, engine, catalog, {client}, whoami())
+            done.append(again.replay(found, records))
     refused = {id_: error for one in done for id_, error in one.refused.items()}
     answer = answer_of(done)
     if as_json:

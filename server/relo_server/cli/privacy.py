@@ -250,9 +250,10 @@ def _record(
     from relo_dsl.cli.output import emit_json, fail
     from relo_dsl.cli.project import project_catalog
     from relo_dsl.engine import load_records
-    from relo_dsl.records import RecordError, check_types, parse_record
+    from relo_dsl.records import RecordError, check_types
     from relo_server.cli.stores import publisher
-    from relo_server.ingest.clearing import Flags
+    from relo_server.ingest.clearing import CLEAR, parse_any
+    from relo_server.ingest.protect import protect
     from relo_server.privacy.people import known_of
     from relo_server.security.tokens import new_id
     from relo_server.versions.withdrawal import withdraw
@@ -261,24 +262,19 @@ def _record(
     with _stores(settings, who) as at:
         client, now = at.office.client, at.office.now
         keys = known_of(at.engine, client, at.keys) if known else at.keys
-        clear = values.pop("clear", None)
-        flags = Flags(at.engine, catalog.flags_of)
-        if clear is not None:
-            flags.read((client, key.hex()) for key in keys)
+        clean = protect(values, at.office.key, settings.ingest.calling_code)
         records = []
         for key in keys:
-            raw = {**values, "ts": now, "did": key.hex(), "eid": new_id(now)}
-            if clear is not None:
-                raw["consent"] = flags.changed((client, key.hex()), clear)
+            raw = {**clean, "ts": now, "did": key.hex(), "eid": new_id(now)}
             try:
-                records.append(check_types(parse_record(raw, client), catalog))
+                records.append(check_types(parse_any(raw, client), catalog))
             except RecordError as error:
                 fail(str(error), "`relo check` says what the catalog has")
         load_records(
             at.engine, records, catalog=catalog, key=at.office.key,
             device_of=lambda _, key: bytes.fromhex(key),
         )  # fmt: skip
-        if clear is not None:
+        if CLEAR in values:
             withdraw(publisher(settings, at.engine, at.sets), client)
         with at.office.acting(action, f"{len(keys)} devices"):
             pass

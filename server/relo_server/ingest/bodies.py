@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zlib
 
 import msgspec
@@ -14,6 +15,8 @@ JSON = "application/json"
 LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 ENCODINGS = ("gzip", "zstd")
 _PIECE = 2**20
+_SPACES = " \t\r\n"
+_anything = json.JSONDecoder()
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -100,6 +103,42 @@ def _array(body: bytes) -> list[bytes]:
     except msgspec.ValidationError:  # no array
         return [body]
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UserError(
-            f"the body is not JSON: {error}", "a line for each record is `application/x-ndjson`"
-        ) from error
+        found = _odd_array(body)
+        if found is None:
+            raise UserError(
+                f"the body is not JSON: {error}", "a line for each record is `application/x-ndjson`"
+            ) from error
+        return found
+
+
+def _odd_array(body: bytes) -> list[bytes] | None:
+    """The same for an array that msgspec does not take, for half a surrogate pair in one record:
+    Python does, and the record is refused by itself. None where that is no array either.
+    """
+    text = body.decode("utf-8", "surrogateescape").strip(_SPACES)
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    found: list[bytes] = []
+    place = _next(text, 1)
+    try:
+        while place < len(text) - 1:
+            _, end = _anything.raw_decode(text, place)
+            found.append(text[place:end].encode("utf-8", "surrogateescape"))
+            place = _next(text, end)
+            if text[place] == ",":
+                place = _next(text, place + 1)
+                if place < len(text) - 1:
+                    continue
+            elif place == len(text) - 1:
+                return found
+            return None
+    except (ValueError, IndexError, RecursionError):
+        return None
+    return found
+
+
+def _next(text: str, place: int) -> int:
+    """Where the next thing begins; the last bracket is none of what is passed over."""
+    while text[place] in _SPACES:
+        place += 1
+    return place

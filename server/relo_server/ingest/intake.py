@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from relo_dsl.catalog import Catalog
 from relo_dsl.engine.key import device_key
 from relo_dsl.errors import UserError
 from relo_dsl.records import RecordError, check_types, parse_record, tie_of
 from relo_dsl.shapes import ShapedEvent
 from relo_server.ingest.amounts import Amounts
-from relo_server.ingest.clearing import as_whole, is_partial
-from relo_server.ingest.payloads import Envelope, Refusal, pack, record_of
+from relo_server.ingest.clearing import parse_any
+from relo_server.ingest.payloads import Envelope, Refusal, pack, record_of, well_formed
 from relo_server.ingest.protect import is_suspicious_name, protect, redact
 from relo_server.ingest.recent import Recent
 from relo_server.ingest.shaping import ShapesOf
@@ -102,8 +104,8 @@ class Intake:
         self._key = key
         self._catalog = catalog
         self._recent = Recent(recent)
-        # Whoever is active sends many events: the keys of the last devices are at hand.
-        self._known_key = lru_cache(maxsize=_DEVICES)(
+        # Whoever is active sends many events: the keys of the last devices are at hand, in hex.
+        self.device_key = lru_cache(maxsize=_DEVICES)(
             lambda client, device: device_key(key, client, device).hex()
         )
         self._shapes = ShapesOf(lambda name: not is_suspicious_name(name))
@@ -151,7 +153,7 @@ class Intake:
 
     def _take(self, done: Checked, event: ShapedEvent) -> None:
         if self._is_new(done, event.eid):
-            event.did = self._known_key(done.sent.client, event.did)
+            event.did = self.device_key(done.sent.client, event.did)
             done.records.append(event)
 
     def _is_new(self, done: Checked, id: str) -> bool:
@@ -176,12 +178,15 @@ class Intake:
     ) -> None:  # fmt: skip
         sent = done.sent
         named = {**clean, "did": raw.get("did")} if "did" in raw else clean
-        if sent.may_change and is_partial(named):
-            named = as_whole(named)
-        record = parse_record(named, sent.client)
-        check_types(record, catalog)
+        parse = parse_any if sent.may_change else parse_record
+        record = parse(named, sent.client)
+        try:
+            check_types(record, catalog)
+        except RecordError:
+            clean["eid"] = record.id  # corrected and replayed, it is this event and no other
+            raise
         if self._is_new(done, record.id):
-            clean["did"] = self._known_key(sent.client, record.device)
+            clean["did"] = self.device_key(sent.client, record.device)
             clean["eid"] = record.id
             if amounts is not None:
                 amounts.add(clean, record)
@@ -201,9 +206,12 @@ class Intake:
         device = raw.get("did")
         if isinstance(device, str | int) and not isinstance(device, bool) and device != "":
             text = str(device).encode("utf-8", "replace").decode()
-            clean["did"] = self._known_key(sent.client, text)
+            clean["did"] = self.device_key(sent.client, text)
         value = "" if error.field == "did" else redact(error.value, self._key)
-        return Refusal(index, error.reason, error.field, value, clean)
+        told = Refusal(index, error.reason, error.field, value, clean)
+        return msgspec.structs.replace(
+            told, **{name: well_formed(part) for name, part in msgspec.structs.asdict(told).items()}
+        )
 
     def _require_client(self, sent: Sent, index: int, named: object) -> None:
         if isinstance(named, int) and not isinstance(named, bool) and named != sent.client:
@@ -218,9 +226,9 @@ class Intake:
         Raises RecordError for one that is none.
         """
         done, catalog = Checked(sent), self._catalog()
-        for record in records:
-            whole = as_whole(record) if is_partial(record) else record
-            check_types(parse_record(whole, sent.client), catalog)
+        for raw in records:
+            record = self._clean(raw) | {"did": raw["did"]}
+            check_types(parse_any(record, sent.client), catalog)
             done.records.append(record)
         return done
 

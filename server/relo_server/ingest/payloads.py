@@ -8,16 +8,15 @@ key in hex: raw ids are not written to any disk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from relo_dsl.numbers import read_number
 from relo_dsl.records import RecordError, decode_line
 from relo_dsl.shapes import ShapedEvent
 
-#: As `relo_dsl.records.decode_line`, numbers exact, several times as fast.
-decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(float_hook=read_number).decode
 _encoder = msgspec.json.Encoder(decimal_format="number")
 encode = _encoder.encode
 
@@ -48,7 +47,17 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: list[Refusal] = []
 
 
-_envelopes = msgspec.json.Decoder(Envelope, float_hook=Decimal)
+_envelopes = msgspec.json.Decoder(Envelope, float_hook=read_number)
+
+
+def decode(data: bytes | str) -> Any:
+    """Any JSON, numbers exact, several times as fast as `relo_dsl.records.decode_line`. Raises
+    msgspec.DecodeError, and RecursionError for what is nested too deep.
+    """
+    try:
+        return _decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError("the text is not UTF-8") from error
 
 
 def record_of(line: bytes) -> dict[str, Any] | RecordError:
@@ -63,6 +72,19 @@ def record_of(line: bytes) -> dict[str, Any] | RecordError:
         return decode_line(line)  # says what is wrong with it
     except RecordError as error:
         return error
+
+
+def well_formed(value: Any) -> Any:
+    """The same value, with a sign for what is missing in place of each half of a surrogate pair:
+    JSON can write one, and UTF-8 cannot.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {well_formed(name): well_formed(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [well_formed(part) for part in value]
+    return value
 
 
 def pack(envelope: Envelope, records: Sequence[dict[str, Any] | ShapedEvent]) -> bytes:

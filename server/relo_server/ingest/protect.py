@@ -259,7 +259,7 @@ class _Walk:
         if isinstance(value, Mapping):
             with self._deeper():
                 return {name: {k: v for part in value.items() for k, v in self._under(kind, *part)}}
-        if isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        if isinstance(value, list | tuple) and any(map(_has_parts, value)):
             with self._deeper():
                 return {name: [self._element(kind, item) for item in value]}
         leaves = value if isinstance(value, list | tuple) else [value]
@@ -284,7 +284,11 @@ class _Walk:
 
     def _element(self, kind: str, item: Any) -> Any:
         if isinstance(item, Mapping):
-            return {k: v for part in item.items() for k, v in self._under(kind, *part)}
+            with self._deeper():
+                return {k: v for part in item.items() for k, v in self._under(kind, *part)}
+        if isinstance(item, list | tuple):
+            with self._deeper():
+                return [self._element(kind, part) for part in item]
         digests = self._digests(kind, item)
         return digests.get("_sha256", self.value(item) or item)
 
@@ -317,6 +321,10 @@ class _Walk:
 def _suffixes(kind: str) -> tuple[str, ...]:
     forms = {"email": _EMAIL_FORMS, "phone": _PHONE_FORMS}.get(kind)
     return tuple(suffix for suffix, _ in forms) if forms else ("_sha256",)
+
+
+def _has_parts(value: object) -> bool:
+    return isinstance(value, Mapping | list | tuple)
 
 
 def _is_hash_or_null(value: object) -> bool:

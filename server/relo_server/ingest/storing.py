@@ -13,9 +13,9 @@ from relo_dsl.catalog import Catalog
 from relo_dsl.engine import Engine, EngineError, load_records
 from relo_dsl.engine.arrow import to_arrow
 from relo_dsl.errors import UserError
-from relo_dsl.records import Record, RecordError, parse_record
+from relo_dsl.records import Record, RecordError
 from relo_dsl.shapes import ShapedEvent, Shapes
-from relo_server.ingest.clearing import Flags, as_whole, bits_of, is_partial
+from relo_server.ingest.clearing import parse_any
 from relo_server.ingest.counts import Counts, record_counts
 from relo_server.ingest.dead_letters import DeadLetter, bury, letter_of
 from relo_server.ingest.payloads import Envelope, Refusal, decode, unpack
@@ -34,8 +34,6 @@ _LOOK_SECONDS = 0.2
 #: After a failure, twice as long each time up to the longest.
 _AGAIN_SECONDS, _LONGEST_SECONDS = 0.25, 10.0
 _BY = "ingest"
-#: One stands in each line of a record that changes consent in part, and maybe in others.
-_PARTIAL = (b'"clear":', b'"grant":')
 _log = logging.getLogger("relo.ingest")
 
 
@@ -53,29 +51,23 @@ class _Source:
 class _Block:
     """The records of some frames, on their way."""
 
-    flags: Flags
     shapes: Shapes
     sources: dict[tuple[int, str], _Source] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
     withdrawing: set[int] = field(default_factory=set)
     _taken: tuple[Envelope, int, bytes] | None = None
+    _changes: Counter[str] = field(default_factory=Counter)
 
     def records(self, frames: Sequence[Frame]) -> Iterator[Record | list[ShapedEvent]]:
-        unpacked = [unpack(frame.payload) for frame in frames]
-        self.flags.read(
-            (envelope.client, decode(line)["did"])
-            for frame, (envelope, lines) in zip(frames, unpacked, strict=True)
-            if _has_partial(frame.payload)  # hardly any: its lines need not be looked at
-            for line in lines
-            if _has_partial(line)
-        )
-        for envelope, lines in unpacked:
+        for frame in frames:
+            envelope, lines = unpack(frame.payload)
             source = self.sources.setdefault((envelope.client, envelope.source), _Source())
             source.received = max(source.received, envelope.received)
             source.duplicate += envelope.duplicate
             source.refused += len(envelope.refused)
             self.letters += [letter_of(envelope, refusal) for refusal in envelope.refused]
             source.sent += len(lines)
+            self._changes.clear()
             run: list[ShapedEvent] = []
             for index, line in enumerate(lines):
                 event = self.shapes.read(line)
@@ -95,19 +87,16 @@ class _Block:
                 yield run
 
     def _record(self, envelope: Envelope, line: bytes) -> Record:
-        raw = decode(line)
-        if is_partial(raw):
-            clear, grant = bits_of(raw)
-            raw = as_whole(raw)
-            raw["consent"] = self.flags.changed((envelope.client, raw["did"]), clear, grant)
-        record = parse_record(raw, envelope.client)
+        record = parse_any(decode(line), envelope.client)
         if record.kind != "consent":
             return record
-        assert record.consent is not None
-        self.flags.set((record.client, record.device), record.consent)
         self.withdrawing.add(record.client)
         # A phone whose clock is slow must not have its withdrawal stand before what was granted.
-        return replace(record, time=envelope.received)
+        time = envelope.received
+        if record.consent is None:  # of changes that come together, each follows the one before
+            time += self._changes[record.device]
+            self._changes[record.device] += 1
+        return replace(record, time=time)
 
     def refuse(self, _record: Record | None, error: RecordError) -> None:
         """The record that was taken last is not stored: the catalog has changed meanwhile."""
@@ -117,10 +106,6 @@ class _Block:
         source.sent, source.refused = source.sent - 1, source.refused + 1
         refusal = Refusal(index, error.reason, error.field, error.value, decode(line))
         self.letters.append(letter_of(envelope, refusal))
-
-
-def _has_partial(data: bytes) -> bool:
-    return any(name in data for name in _PARTIAL)
 
 
 class Storing:
@@ -213,7 +198,7 @@ class Storing:
     def _move(self, frames: Sequence[Frame]) -> int:
         catalog = self._catalog()
         shapes = self._shapes(catalog)
-        block = _Block(Flags(self._engine, catalog.flags_of), shapes)
+        block = _Block(shapes)
         with span("store", frames=len(frames)):
             report = load_records(
                 self._engine, block.records(frames), catalog=catalog, key=b"", shapes=shapes,

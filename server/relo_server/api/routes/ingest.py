@@ -15,7 +15,7 @@ from relo_server.api.taking import take
 from relo_server.ingest.bodies import JSON
 from relo_server.ingest.counts import sources
 from relo_server.ingest.dead_letters import letters
-from relo_server.ingest.replay import answer_of, replay
+from relo_server.ingest.replay import Again, answer_of
 from relo_server.versions.withdrawal import withdraw
 
 router = APIRouter(tags=["ingest"], responses=problems())
@@ -106,10 +106,12 @@ async def replay_dead_letters(
         missing = sorted({*given.ids} - {one.id for one in found})
         if missing:
             raise Problem(404, "unknown_letter", f"there is no dead letter `{missing[0]}`")
-        done = replay(engine, known.catalog(), found, given.corrected)
-        if done.withdrawing:
-            withdraw(house.publisher(engine, "ingest"), caller.client)
-        return answer_of([done])
+        publisher = house.publisher(engine, "ingest")
+        again = Again(
+            engine, known.catalog(), house.key, lambda client: withdraw(publisher, client),
+            calling_code=house.settings.ingest.calling_code, amounts=house.amounts,
+        )  # fmt: skip
+        return answer_of([again.replay(found, given.corrected)])
 
     answer = await house.building.do(work)
     return told_in(request.headers, answer)

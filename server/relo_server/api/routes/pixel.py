@@ -13,7 +13,14 @@ from relo_server.api.callers import house_of
 from relo_server.api.routes.parts import problems, small_body
 from relo_server.ingest.agents import agent_of
 from relo_server.ingest.intake import Sent
-from relo_server.ingest.pixel.visits import MOST_BYTES, client_of, records, require_origin, visit_of
+from relo_server.ingest.pixel.visits import (
+    MOST_BYTES,
+    SOURCE,
+    client_of,
+    records,
+    require_origin,
+    visit_of,
+)
 from relo_server.security.tokens import new_id
 
 router = APIRouter(tags=["pixel"])
@@ -78,8 +85,10 @@ async def send(request: Request) -> Response:
     agent = agent_of(request.headers.get("user-agent", ""))
     gpc = request.headers.get("sec-gpc") == "1"
     proven = house.proofs.fits(visit.c, visit.d, visit.s)
-    found = records(visit, now, agent, house.places.of(address), gpc=gpc, proven=proven)
-    checked = house.intake.check(Sent(visit.c, "pixel", now, may_change=True), found)
+    key = house.intake.device_key(visit.c, visit.d)
+    place = house.places.of(address)
+    found = records(visit, now, agent, place, key=key, gpc=gpc, proven=proven)
+    checked = house.intake.check(Sent(visit.c, SOURCE, now, may_change=True), found)
     await asyncio.wrap_future(house.intake.keep(checked))
     return Response(status_code=204, headers=_readable_by(origin))
 

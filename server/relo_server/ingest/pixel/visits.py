@@ -13,9 +13,11 @@ from relo_dsl.times import UNITS
 from relo_server.ingest.agents import Agent
 from relo_server.ingest.clearing import GRANT, is_partial
 from relo_server.ingest.intake import Unwanted
-from relo_server.ingest.payloads import decode
+from relo_server.ingest.payloads import decode, record_of
 from relo_server.ingest.places import Place
 
+#: What dead letters call where these records came from.
+SOURCE = "pixel"
 MOST_EVENTS = 100
 MOST_BYTES = 256 * 2**10
 #: What Global Privacy Control and "do not sell" withdraw: export to ad platforms.
@@ -38,9 +40,11 @@ class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def visit_of(body: bytes) -> Visit:
     """What a page sent. Raises UserError for anything else."""
     try:
-        raw = decode(body)
+        raw = record_of(body)  # an event with half a surrogate pair is refused by itself
+        if isinstance(raw, RecordError):
+            raise msgspec.DecodeError(raw.reason)
         found = msgspec.convert(raw, Visit)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UserError(f"this is not what the pixel sends: {error}", "use `r.js`") from error
     if not 0 <= found.c < 2**32 or not 0 < len(found.d) <= 200 or len(found.e) > MOST_EVENTS:
         raise UserError(
@@ -71,23 +75,23 @@ def require_origin(client: int, origin: str | None, allowed: Mapping[str, Collec
 
 
 def records(
-    visit: Visit, now: int, agent: Agent, place: Place, *, gpc: bool, proven: bool
+    visit: Visit, now: int, agent: Agent, place: Place, *, key: str, gpc: bool, proven: bool
 ) -> list[dict[str, Any] | Unwanted]:
     """The events as raw records, of which a page may not send some.
 
     Consent is `{"t": "consent", "clear": BITS, "grant": BITS}`; only a device that is `proven` can
-    grant. `gpc` withdraws ads, once a day.
+    grant. `gpc` withdraws ads, once a day; `key` stands for the device where its id must not.
     """
     found = [_record(raw, visit.d, now, agent, place, proven) for raw in visit.e]
     if gpc:
         day = now // UNITS["d"]
-        eid = f"gpc/{visit.d}/{day}"
+        eid = f"gpc/{key}/{day}"
         found.append({"t": "consent", "clear": ADS, "ts": now, "did": visit.d, "eid": eid})
     return found
 
 
-def _refused(raw: dict[str, Any], proven: bool) -> RecordError | None:
-    """Why a page may not send something."""
+def refusal(raw: Mapping[str, Any], *, proven: bool) -> RecordError | None:
+    """Why a page may not send a raw record; None: it may."""
     if raw.get("t") in ("identify", "score"):
         return RecordError("a page may not send this", "t", raw["t"])
     if raw.get("t") == "consent" and not is_partial(raw):
@@ -100,7 +104,7 @@ def _refused(raw: dict[str, Any], proven: bool) -> RecordError | None:
 def _record(
     raw: dict[str, Any], device: str, now: int, agent: Agent, place: Place, proven: bool
 ) -> dict[str, Any] | Unwanted:
-    error = _refused(raw, proven)
+    error = refusal(raw, proven=proven)
     if error is not None:
         return Unwanted({**raw, "did": device}, error)
     time = raw.get("ts")
