@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -140,6 +141,8 @@ class Engine:
         self._lock = lock
         self._pid = os.getpid()
         self._streams: Client | None = None
+        #: Held while records are compared with those stored and then stored themselves.
+        self.storing = threading.RLock()
         self.limits = limits
         self.database = database
         self.is_embedded = lock is not None
@@ -235,6 +238,7 @@ class Engine:
             self._connect, lock=None, database=self.database, limits=self.limits, cluster=cluster
         )
         made.is_embedded = self.is_embedded
+        made.storing = self.storing
         return made
 
     def translated(self) -> translated:

@@ -49,21 +49,22 @@ def load_records(
     rules: Mapping[int, ClientRules] | None = None,
     refused: Callable[[Record, RecordError], None] | None = None,
     device_of: Callable[[int, str], bytes] | None = None,
+    now: int | None = None,
 ) -> LoadReport:
     """Stores records, in the order given: of two with one (client, id) the first counts.
 
     Types are checked here; `refused` is called for each record that does not pass, before the next
     one is taken from `records`. `rules` hold for the clients that they name, the catalog's for
-    others. `device_of` gives the 16 bytes that stand for a client's device, instead of the key.
-    Events that were read in `shapes`, which are the catalog's, need no check and come in lists;
-    each has its `cid`.
+    others. `device_of` gives the 16 bytes that stand for a client's device, instead of the key;
+    `now` is given where consent was dated by receipt (see Staging). Events that were read in
+    `shapes`, which are the catalog's, need no check and come in lists; each has its `cid`.
     Everything counted as accepted is on the disk when this returns.
     """
     started = time.perf_counter()
     device_of = device_of or _Devices(key).key
     totals: Counter[str] = Counter()
     bad = 0
-    with Staging(engine, catalog, rules) as staging:
+    with Staging(engine, catalog, rules, now) as staging:
         pending = _Pending(staging, catalog, totals, shapes)
         seq = 0
         for record in records:

@@ -81,15 +81,19 @@ class Committed:
 class Staging:
     """Four Memory tables that a load fills, named in `tables`; `commit` empties them.
 
-    `rules` are those of each client; for one that they do not hold it is the catalog's.
+    `rules` are those of each client; for one that they do not hold it is the catalog's. Where `now`
+    (epoch ms) is given, consent was dated by this system's clock: what is stored of a device after
+    that was dated before the clock was put back, and what comes goes behind it.
     """
 
     def __init__(
-        self, engine: Engine, catalog: Catalog, rules: Mapping[int, ClientRules] | None = None
-    ) -> None:
+        self, engine: Engine, catalog: Catalog, rules: Mapping[int, ClientRules] | None = None,
+        now: int | None = None,
+    ) -> None:  # fmt: skip
         apply_catalog(engine, catalog)
         self._engine = engine
         self._catalog = catalog
+        self._now = now
         usual = ClientRules.of(catalog)
         self._rules = {
             client: replace(usual, default_flags=catalog.flags_of(client))
@@ -122,7 +126,14 @@ class Staging:
             self._engine.insert_arrow(self.tables[name], table)
 
     def commit(self) -> Committed:
-        """Stores what is staged. After an EngineError the same commit can be repeated."""
+        """Stores what is staged. After an EngineError the same commit can be repeated.
+
+        One commit at a time: what another one is storing could not be seen.
+        """
+        with self._engine.storing:
+            return self._commit()
+
+    def _commit(self) -> Committed:
         self._collect_ids()
         staged = self._counts()
         if not any(staged.values()):
@@ -130,6 +141,8 @@ class Staging:
         self._find_duplicates()
         erased = self._drop_erased()
         dropped = self._counts(f"seq IN (SELECT seq FROM {self._dropped})")
+        if self._now is not None and staged["consent"] > dropped["consent"]:
+            self._put_behind(self._now)
         self._find_history(has_consent=staged["consent"] > dropped["consent"])
         corrected = False
         if staged["consent"] > dropped["consent"]:
@@ -214,6 +227,27 @@ class Staging:
                 late.setdefault(int(client), []).append(bytes.fromhex(str(device)))
         for client, keys in late.items():
             delete_devices(self._engine, client, keys, TABLES)
+
+    def _put_behind(self, now: int) -> None:
+        """Dates consent after that of the same device which has a date that is still to come."""
+        table = self.tables["consent"]
+        late = self._engine.rows(
+            "SELECT client_id, hex(device), toUnixTimestamp64Milli(max(time)) FROM consent "
+            f"WHERE (client_id, device) IN (SELECT client_id, device FROM {table}) "
+            "AND time > fromUnixTimestamp64Milli({now:Int64}, 'UTC') GROUP BY client_id, device",
+            {"now": now},
+        )
+        for client, device, last in late:
+            own = f"client_id = {int(client)} AND device = unhex('{device}')"
+            ((first,),) = self._engine.rows(
+                f"SELECT toUnixTimestamp64Milli(min(time)) FROM {table} WHERE {own}"
+            )
+            later = max(0, int(last) + 1 - int(first))
+            self._engine.command(
+                f"ALTER TABLE {table} UPDATE time = time + toIntervalMillisecond({later}) "
+                f"WHERE {own}",
+                settings={"mutations_sync": 1},
+            )
 
     def _find_history(self, *, has_consent: bool) -> None:
         """The consent of every device that is staged, one row an instant, stored or arriving."""

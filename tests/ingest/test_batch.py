@@ -313,6 +313,32 @@ def test_a_withdrawal_takes_a_device_out_at_once(service: Service) -> None:
     assert service.ok("GET", "/audiences/quiet/members/d8")["member"]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_clock_that_was_put_back_brings_nobody_back(service: Service, late: bool) -> None:
+    old, day = NOW - 60 * 86_400_000, 86_400_000
+    send(service, *({**purchase(f"d{n}"), "ts": old} for n in range(30)))
+    stored(service, 30)
+
+    def said(consent: int, at: int) -> None:
+        service.house.clock = lambda: at
+        send(service, {"t": "consent", "ts": at, "did": "d7", "consent": consent})
+
+    def member() -> bool:
+        service.ok("POST", "/audiences/quiet/refresh")
+        return bool(service.ok("GET", "/audiences/quiet/members/d7")["member"])
+
+    said(0 if late else 255, NOW + day)  # the clock was a day fast
+    stored(service, 1, "consent")
+    if not late:
+        service.house.clock = lambda: NOW
+        assert member()
+        said(0, NOW + 1_000)
+        stored(service, 2, "consent")
+    for at in (NOW + 2_000, NOW + day - 1, NOW + day, NOW + 2 * day):
+        service.house.clock = functools.partial(int, at)
+        assert not member()
+
+
 PLANTED = {
     "email": "Ana.Planted@example.com",
     "phone": "+52 55 1234 9876",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given
 
 from relo_dsl.catalog import parse_catalog
-from relo_dsl.engine import device_key, load_records
+from relo_dsl.engine import Engine, device_key, load_records
 from relo_dsl.records import parse_record
 from relo_server.ingest.payloads import Envelope, Refusal, pack, unpack
-from relo_server.privacy.erasing import TABLES, forgetting
+from relo_server.privacy.erasing import TABLES, erase, forgetting
 from relo_server.privacy.people import Person
 from relo_server.security.roles import Role
 from relo_server.spool import SpoolWriter
@@ -103,6 +104,30 @@ def test_the_ledger_outlives_a_restore(service: Service) -> None:
     service.house.finish_erasures()
     assert sum(rows_of(service, "ana").values()) == 0
     service.house.finish_erasures()
+
+
+def test_an_erasure_that_was_interrupted_is_finished(service: Service) -> None:
+    known(service)
+    house = service.house
+    key = device_key(house.key, service.client, "ana")
+
+    def stopped(_step: str) -> None:
+        raise KeyboardInterrupt
+
+    def interrupted(engine: Engine) -> None:
+        publisher = replace(house.publisher(engine, "test"), at_step=stopped)
+        spools = house.storing.rewrite
+        with pytest.raises(KeyboardInterrupt):
+            erase(publisher, house.platform, service.client, [key], spools, service.folder)
+
+    house.building.submit(interrupted).result()
+    assert service.ok("GET", "/audiences/quiet/members/ana")["member"]
+    house.finish_erasures()
+    assert not service.ok("GET", "/audiences/quiet/members/ana")["member"]
+    assert not any(rows_of(service, "ana").values())
+    before = service.engine.rows("SELECT count() FROM erasures")
+    house.finish_erasures()
+    assert service.engine.rows("SELECT count() FROM erasures") == before, "once is enough"
 
 
 def test_what_waits_on_disk_is_rewritten(service: Service) -> None:

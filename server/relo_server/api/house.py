@@ -50,10 +50,13 @@ from relo_server.spool import SpoolWriter
 from relo_server.spool.overflow import Storage, adopt, place_of
 from relo_server.tracing import span
 from relo_server.versions.publisher import Publisher, wall_clock
+from relo_server.versions.withdrawal import withdraw
 
 T = TypeVar("T")
 #: Of what the service does by itself: how often, and how long after its start, in seconds.
 _DAY, _HOUR, _SOON = 86_400.0, 3_600.0, 60.0
+#: A clock that is put back by so much at most is waited for: milliseconds.
+_STEP_MS = 60_000
 _log = logging.getLogger("relo.api")
 
 
@@ -143,6 +146,7 @@ class Front:
         self.links = Links(platform)
         self._lookups: Lookups | None = None
         self._settling: dict[Principal, asyncio.Task[None]] = {}
+        self._received = 0
         self._closing = ExitStack()
 
     @classmethod
@@ -157,6 +161,16 @@ class Front:
 
     def _now(self) -> int:
         return self.clock()
+
+    def receipt(self) -> int:
+        """When something comes in: never before what came in earlier, where a clock is put back a
+        little meanwhile. (One that is put back by much is dealt with where consent is stored.)
+        """
+        now = self.clock()
+        if now < self._received <= now + _STEP_MS:
+            return self._received
+        self._received = now
+        return now
 
     def _authenticated(self, token: str) -> Principal:
         return self.tokens.authenticate(self.platform, token, self.clock())
@@ -175,7 +189,9 @@ class Front:
             self._lookups = None
 
     async def count(self, who: Principal) -> None:
-        """Counts a request of somebody. Raises Problem (429) where there were too many."""
+        """Counts a request of somebody. Raises Problem (429) where there were too many. While the
+        sets' server is away this process counts alone: what comes in does not depend on it.
+        """
         due = self.rates.take(who)
         if due is Due.NOW:
             await self.aside(lambda: self.rates.settle(who))
@@ -255,6 +271,8 @@ class House(Front):
             # Not before it answers: storage may take minutes to say that it is away.
             Chore("looking through storage", house.adopt, _DAY, 0),
             Chore("forgetting what is over", house.expire, _DAY, _SOON),
+            Chore("erasing to the end", house.finish_erasures, _HOUR, _HOUR),
+            Chore("withdrawing again", house.withdraw_again, _HOUR, _SOON),
             Chore("rewriting what waits", house.rewrite_again, _HOUR, _SOON),
         ]
         if house.puller.wanted:
@@ -266,14 +284,28 @@ class House(Front):
         """Who publishes for somebody, in a lane's thread."""
         return Publisher(engine, self.sets, self.catalog().flags_of, by, self._now)
 
+    def withdraw_again(self) -> None:
+        """Takes out whoever must not be in a set, where somebody was stopped before doing so."""
+
+        def work(engine: Engine) -> None:
+            publisher = self.publisher(engine, "ingest")
+            for client in sorted(clients_of(engine)):
+                withdraw(publisher, client)
+
+        self.building.submit(work).result()
+
     def finish_erasures(self) -> None:
-        """Erases again what a restored store of events has of erased devices."""
+        """Erases again what a restored store of events has of erased devices, and what an erasure
+        that was interrupted has left.
+        """
 
         def work(engine: Engine) -> int:
             return finish(self.platform, self.publisher(engine, "erasure"), clients_of(engine))
 
         if done := self.building.submit(work).result():
-            _log.warning("%d devices that were erased before had come back: erased again", done)
+            _log.warning(
+                "%d devices were not erased to the end, or had come back: erased again", done
+            )
 
     def adopt(self) -> None:
         """Takes back what is this installation's and in storage alone: its disk was restored."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
 from dataclasses import dataclass
 from enum import IntEnum
 
+import redis
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -21,9 +23,12 @@ from relo_server.sets import Sets
 #: there may be many more, and where the limit is near.
 _TOGETHER_SECONDS = 1.0
 _NEAR_SECONDS = 0.1
+#: While the server is away, a tenth of the limit may come in so long before it is asked again.
+_AWAY_SECONDS = 5.0
 #: So many callers are remembered; beyond that all of them are forgotten, which loses a tenth of a
 #: second of counts.
 _REMEMBERED = 10_000
+_log = logging.getLogger("relo.api")
 
 
 @dataclass(slots=True)
@@ -81,7 +86,19 @@ class Rates:
         return due
 
     def settle(self, who: Principal) -> None:
-        """Tells the server of all that was counted. Raises Problem (429) as `take` does."""
+        """Tells the server of all that was counted. Raises Problem (429) as `take` does. A server
+        that is away is asked again in a while.
+        """
+        try:
+            self._settle(who)
+        except redis.RedisError as error:
+            _log.warning("requests are counted here alone: %s", error)
+            with self._lock:
+                for names, item, _ in self._limits(who):
+                    left, until = item.amount // 10, time.time() + _AWAY_SECONDS
+                    self._counts[names] = _Count(until=until, left=left)
+
+    def _settle(self, who: Principal) -> None:
         for names, item, what in self._limits(who):
             with self._lock:
                 count = self._counts.setdefault(names, _Count())

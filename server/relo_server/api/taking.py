@@ -35,7 +35,7 @@ async def take(
     media = headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = headers.get("content-encoding", "").strip().lower()
     limits = front.settings.ingest
-    sent = Sent(who.client, who.name, front.clock())
+    sent = Sent(who.client, who.name, front.receipt())
 
     def work() -> Checked:
         whole = unpacked(body, encoding, limits.largest_batch)

@@ -123,6 +123,7 @@ def replay(
     from relo_server.ingest.dead_letters import letters
     from relo_server.ingest.replay import Again, Replayed, answer_of
     from relo_server.loading import withdraw_everywhere
+    from relo_server.versions.publisher import wall_clock
 
     if [bool(ids), all_, corrected is not None].count(True) != 1:
         raise click.UsageError("give the ids of letters, --all or --from FILE")
@@ -134,7 +135,8 @@ def replay(
         again = Again(
             engine, catalog, installation_key(settings),
             lambda client: withdraw_everywhere(settings, engine, catalog, {client}, whoami()),
-            calling_code=ingest.calling_code, amounts=Amounts(ingest.currencies, ingest.rates),
+            wall_clock, calling_code=ingest.calling_code,
+            amounts=Amounts(ingest.currencies, ingest.rates),
         )  # fmt: skip
         wanted, after = [*ids, *records], ""
         while found := letters(

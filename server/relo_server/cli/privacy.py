@@ -272,7 +272,7 @@ def _record(
                 fail(str(error), "`relo check` says what the catalog has")
         load_records(
             at.engine, records, catalog=catalog, key=at.office.key,
-            device_of=lambda _, key: bytes.fromhex(key),
+            device_of=lambda _, key: bytes.fromhex(key), now=now,
         )  # fmt: skip
         if CLEAR in values:
             withdraw(publisher(settings, at.engine, at.sets), client)

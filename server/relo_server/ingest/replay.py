@@ -43,8 +43,9 @@ class Again:
     """Sends letters again as they would come in now."""
 
     def __init__(
-        self, engine: Engine, catalog: Catalog, key: bytes, withdraw: Callable[[int], object], *,
-        calling_code: str | None = None, amounts: Amounts | None = None,
+        self, engine: Engine, catalog: Catalog, key: bytes, withdraw: Callable[[int], object],
+        clock: Callable[[], int], *, calling_code: str | None = None,
+        amounts: Amounts | None = None,
     ) -> None:  # fmt: skip
         """`key` is the installation's; `withdraw` takes whom a client must not publish any more out
         of its sets.
@@ -53,6 +54,7 @@ class Again:
         self._catalog = catalog
         self._key = key
         self._withdraw = withdraw
+        self._clock = clock
         self._calling_code = calling_code
         self._amounts = amounts
 
@@ -77,7 +79,7 @@ class Again:
                 refused[letter.id] = error
         report = load_records(
             self._engine, good, catalog=self._catalog, key=b"",
-            device_of=lambda _, key: bytes.fromhex(key),
+            device_of=lambda _, key: bytes.fromhex(key), now=self._clock(),
         )  # fmt: skip
         # While the letters are there, it can be done once more.
         if any(record.kind == "consent" for record in good):

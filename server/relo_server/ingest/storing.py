@@ -173,17 +173,26 @@ class Storing:
         do: then nothing is lost, and it can be called again.
         """
         self._open_readers()
-        moved = 0
+        moved, failed = 0, None
         for reader in tuple(self._readers.values()):
-            frames = reader.read(BLOCK_BYTES)
-            if not frames:
-                continue
             try:
-                moved += self._move(frames)
-                reader.release(frames[-1].end)
-            except BaseException:
-                reader.again()
-                raise
+                moved += self._step(reader)
+            except Exception as error:  # the others have withdrawals, too
+                failed = error
+        if failed is not None:
+            raise failed
+        return moved
+
+    def _step(self, reader: SpoolReader) -> int:
+        frames = reader.read(BLOCK_BYTES)
+        if not frames:
+            return 0
+        try:
+            moved = self._move(frames)
+            reader.release(frames[-1].end)
+        except BaseException:
+            reader.again()
+            raise
         return moved
 
     def _open_readers(self) -> None:
@@ -203,6 +212,7 @@ class Storing:
             report = load_records(
                 self._engine, block.records(frames), catalog=catalog, key=b"", shapes=shapes,
                 refused=block.refuse, device_of=lambda _, key: bytes.fromhex(key),
+                now=self._clock(),
             )  # fmt: skip
             if block.letters:
                 bury(self._engine, block.letters)

@@ -77,7 +77,8 @@ def erase(
     unpublished = clock()
     rows = _delete(engine, client, devices)
     rows["spool"] = spools(forgetting(client, {device.hex() for device in devices}))
-    rows["damaged"] = _drop_damaged(folder, {device.hex().encode() for device in devices})
+    rows["damaged"] = drop_damaged(folder, {device.hex().encode() for device in devices})
+    record_erasures(engine, client, devices, clock(), finished=True)
     return Proof(id_, len(devices), requested, unpublished, clock(), rows)
 
 
@@ -118,7 +119,7 @@ def _bare(envelope: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in envelope.items() if name != "refused"}
 
 
-def _drop_damaged(folder: Path, keys: Collection[bytes]) -> int:
+def drop_damaged(folder: Path, keys: Collection[bytes]) -> int:
     """Copies of broken pieces that name one of the devices go whole: nobody can cut them."""
     count = 0
     for path in folder.glob(f"*/{DAMAGED}/*"):
@@ -130,8 +131,8 @@ def _drop_damaged(folder: Path, keys: Collection[bytes]) -> int:
 
 
 def finish(platform: Platform, publisher: Publisher, clients: Collection[int]) -> int:
-    """Erases again whoever the ledger has and the events do not know as erased: after a restore,
-    or where an erasure was interrupted. How many devices that were.
+    """Erases again whoever the ledger has and of whom the events do not know that they were erased
+    to the end: after a restore, or where an erasure was interrupted. How many devices that were.
     """
     count = 0
     for client in clients:
@@ -140,7 +141,8 @@ def finish(platform: Platform, publisher: Publisher, clients: Collection[int]) -
         if not ledger:
             continue
         known = publisher.engine.rows(
-            "SELECT DISTINCT lower(hex(device)) FROM erasures WHERE client_id = {c:UInt32}",
+            "SELECT DISTINCT lower(hex(device)) FROM erasures WHERE client_id = {c:UInt32} "
+            "AND finished = 1",
             {"c": client},
         )
         missing = sorted(ledger - {bytes.fromhex(str(row[0])) for row in known})
@@ -148,6 +150,7 @@ def finish(platform: Platform, publisher: Publisher, clients: Collection[int]) -
             record_erasures(publisher.engine, client, missing, publisher.clock())
             withdraw(publisher, client)
             _delete(publisher.engine, client, missing)
+            record_erasures(publisher.engine, client, missing, publisher.clock(), finished=True)
             count += len(missing)
     return count
 

@@ -2,7 +2,8 @@
 
 The same law as the compiler's (`relo_dsl.sql.scope`), but at the wall clock instead of T: the
 latest record decides, records of one instant are ANDed, a device without one has the client's
-default.
+default. A record that is dated after that cannot give anything yet, but what it takes is taken: the
+clock that dated it may have been put right since.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ERASED = "SELECT device FROM erasures WHERE client_id = {c:UInt32}"
-_LATEST = (
-    "SELECT device FROM consent WHERE client_id = {c:UInt32} "
-    "AND time <= fromUnixTimestamp64Milli({now:Int64}, 'UTC') GROUP BY device "
-    "HAVING bitAnd(max(toUnixTimestamp64Milli(time) * 2 "
-    "+ (bitAnd(flags, {mask:UInt8}) != {mask:UInt8})), 1) = "
-)
+_DEVICES = "SELECT device FROM consent WHERE client_id = {c:UInt32} GROUP BY device HAVING "
+_PAST = "time <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')"
+#: Odd where the record lacks consent, and larger the later it is.
+_RANK = "toUnixTimestamp64Milli(time) * 2 + (bitAnd(flags, {mask:UInt8}) != {mask:UInt8})"
+_LACKING = f"bitAnd(bitOr(maxIf({_RANK}, {_PAST}), max({_RANK})), 1) = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Bar:
     @property
     def _consents(self) -> str:
         if self.default_flags & self.mask == self.mask:
-            return f"device NOT IN ({_LATEST}1)"
-        return f"device IN ({_LATEST}0)"
+            return f"device NOT IN ({_DEVICES}{_LACKING})"
+        return f"device IN ({_DEVICES}countIf({_PAST}) > 0 AND NOT ({_LACKING}))"
 
     @property
     def params(self) -> Mapping[str, object]:
@@ -59,10 +59,13 @@ class Bar:
         return {"c": self.client, "mask": self.mask, "now": self.now}
 
 
-def record_erasures(engine: Engine, client: int, devices: Sequence[bytes], now: int) -> None:
+def record_erasures(
+    engine: Engine, client: int, devices: Sequence[bytes], now: int, *, finished: bool = False
+) -> None:
     """Notes devices (16-byte keys) as erased; when this returns, the ledger is on the disk.
 
-    `withdraw` afterwards takes them out of everything that is published.
+    `withdraw` afterwards takes them out of everything that is published. `finished` notes that
+    nothing of them is left.
     """
     import pyarrow as pa
 
@@ -72,6 +75,7 @@ def record_erasures(engine: Engine, client: int, devices: Sequence[bytes], now: 
             "client_id": pa.array([client] * count, pa.uint32()),
             "device": pa.array(devices, pa.binary(16)),
             "at": pa.array([now] * count, pa.int64()).cast(pa.timestamp("ms", "UTC")),
+            "finished": pa.array([int(finished)] * count, pa.uint8()),
         }
     )
     engine.insert_arrow("erasures", table, one_part=True)

@@ -109,7 +109,7 @@ async def replay_dead_letters(
         publisher = house.publisher(engine, "ingest")
         again = Again(
             engine, known.catalog(), house.key, lambda client: withdraw(publisher, client),
-            calling_code=house.settings.ingest.calling_code, amounts=house.amounts,
+            house.clock, calling_code=house.settings.ingest.calling_code, amounts=house.amounts,
         )  # fmt: skip
         return answer_of([again.replay(found, given.corrected)])
 

@@ -81,7 +81,7 @@ async def send(request: Request) -> Response:
     origin = request.headers.get("origin")
     require_origin(visit.c, origin, house.settings.ingest.origins)
     address = request.client.host if request.client else ""
-    now = house.clock()
+    now = house.receipt()
     agent = agent_of(request.headers.get("user-agent", ""))
     gpc = request.headers.get("sec-gpc") == "1"
     proven = house.proofs.fits(visit.c, visit.d, visit.s)

@@ -117,7 +117,7 @@ async def exported(caller: Called, request: Request, asked: Somebody) -> dict[st
 async def _record(caller: Caller, keys: list[bytes], **values: Any) -> dict[str, Any]:
     """Keeps a record for each device, as if a source had sent it."""
     house = caller.house
-    now = house.clock()
+    now = house.receipt()
     sent = Sent(caller.client, "privacy", now)
     records = [{**values, "ts": now, "did": key.hex(), "eid": new_id(now)} for key in keys]
     try:
