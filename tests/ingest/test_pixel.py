@@ -110,6 +110,22 @@ def test_a_page_may_not_say_who_somebody_is_nor_grant_anything(allowed: Service)
     stored(allowed, 0, "consent")
 
 
+@pytest.mark.parametrize("given", [255, 0, None, "255"])
+@pytest.mark.parametrize("type_", ["purchase", "page", "event"])
+def test_a_page_may_not_say_what_its_events_may_be_used_for(
+    allowed: Service, type_: str, given: object
+) -> None:
+    """Not with a proof either: what the visitor said holds."""
+    told = told_device(allowed).json()
+    as_visitor(allowed, told["d"], told["s"], {"t": "consent", "ts": NOW, "clear": 255})
+    flagged = {"t": type_, "ts": NOW - 1_000, "flags": given}
+    as_visitor(allowed, told["d"], told["s"], flagged, {"t": "visit", "ts": NOW})
+    stored(allowed, 1)
+    stored(allowed, 1, "dead_letters")
+    (letter,) = allowed.ok("GET", "/ingest/dead-letters")["letters"]
+    assert letter["field"] == "flags"
+
+
 def test_a_fast_clock_puts_nothing_into_the_future(allowed: Service) -> None:
     post(allowed, {**event(), "ts": NOW + 86_400_000})
     rows = allowed.engine.rows
