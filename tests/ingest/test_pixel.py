@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from relo_server.spool import SpoolError
 from tests.api.conftest import NOW, Service
 from tests.browser import chromium
 from tests.conftest import REPOSITORY
@@ -76,6 +77,40 @@ def test_other_pages_may_not(allowed: Service, origin: str) -> None:
     assert answer.status_code == 403
     assert answer.json()["type"] == "urn:relo:problem:other_origin"
     assert "[ingest.origins]" in answer.json()["hint"]
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/p", "/p/device"])
+@pytest.mark.parametrize("size", [1, 300_000, 5_000_000])
+def test_a_page_may_read_what_was_wrong(allowed: Service, path: str, size: int) -> None:
+    """Or it would take a refusal for a lost network, and try for ever."""
+    answer = allowed.http.post(path, content="x" * size, headers={"origin": SHOP})
+    assert answer.status_code in (413, 422)
+    assert answer.headers["access-control-allow-origin"] == SHOP
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
+    assert "origin" in answer.headers["vary"].lower()
+
+
+@pytest.mark.parametrize("path", ["/p", "/p/device"])
+def test_a_page_may_read_that_it_has_to_wait(
+    allowed: Service, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def full(*_: object) -> None:
+        raise SpoolError("the disk is full", "make room", retry_after=7)
+
+    monkeypatch.setattr(allowed.house.intake, "keep", full)
+    monkeypatch.setattr(allowed.house.proofs, "of", full)
+    body = {"c": allowed.client, **({"d": DEVICE, "e": []} if path == "/p" else {})}
+    answer = allowed.http.post(path, content=json.dumps(body), headers={"origin": SHOP})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+    assert answer.headers["access-control-allow-origin"] == SHOP
+
+
+def test_pages_of_others_may_read_nothing(allowed: Service) -> None:
+    for origin, body in (("https://other.example", ""), ("null", ""), ("https://o.example", "{}")):
+        answer = allowed.http.post("/p", content=body, headers={"origin": origin})
+        assert "access-control-allow-origin" not in answer.headers
+        assert "origin" in answer.headers["vary"].lower()
 
 
 @pytest.mark.parametrize(
