@@ -2,9 +2,9 @@
   'use strict';
   var before = (w.relo && w.relo.q) || [];
   var url = new URL('/p', d.currentScript.src).href;
-  var asking = false, proof = '';
   var BITS = {analytics: 1, personalization: 2, ads: 4, dsp: 4, cross_client: 8, email: 16, push: 32, extended_retention: 64};
-  var client = null, device = null, waiting = false, timer = 0, wait = 1000, sending = false, memory = [];
+  var client = null, device = '', proof = '', waiting = false, asking = false;
+  var timer = 0, wait = 1000, sending = false, memory = [], held = {};
 
   function id() {
     var letters = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', found = '', i, time = Date.now();
@@ -13,20 +13,38 @@
     for (i = 0; i < 16; i++) found += letters[random[i] & 31];
     return found;
   }
+  function warn(text) { if (w.console) w.console.warn('relo: ' + text); }
+  // No half of a character is left at the end.
+  function cut(text) { return text.slice(0, 200).replace(/[\ud800-\udbff]$/, ''); }
+  // The service refuses half a character: JSON has it as an escape of its own.
+  function json(value) {
+    return JSON.stringify(value).replace(/\\\\|\\ud[89a-f]../g, function (found) {
+      return found === '\\\\' ? found : '\ufffd';
+    });
+  }
   function cookie(name) {
     var found = ('; ' + d.cookie).split('; ' + name + '=')[1];
     return found ? decodeURIComponent(found.split(';')[0]) : '';
   }
+  // What cannot be written is held by the page, or an older one would be read in its place.
   function keep(name, value) {
-    try { w.localStorage.setItem('_relo_' + name, JSON.stringify(value)); return true; } catch (e) { return false; }
+    var text = JSON.stringify(value);
+    try { w.localStorage.setItem('_relo_' + name, text); delete held[name]; } catch (e) { held[name] = text; }
   }
   function kept(name, otherwise) {
-    try { return JSON.parse(w.localStorage.getItem('_relo_' + name)) || otherwise; } catch (e) { return otherwise; }
+    try {
+      var found = JSON.parse(name in held ? held[name] : w.localStorage.getItem('_relo_' + name));
+      return found === null ? otherwise : found;
+    } catch (e) { return otherwise; }
   }
   // What waits is in localStorage, so that it outlives the page; each event has an id, so that
-  // sending it twice counts once.
+  // sending it twice counts once. Where too much waits, consent stays.
   function queue() { return kept('queue', memory); }
-  function store(events) { memory = events.slice(-500); keep('queue', memory); }
+  function store(events) {
+    var over = events.length - 500;
+    memory = events.filter(function (one) { return one.t === 'consent' || over-- <= 0; });
+    keep('queue', memory);
+  }
 
   function save() {
     [['id', device], ['proof', proof]].forEach(function (one) {
@@ -56,12 +74,14 @@
     });
     return false;
   }
+  // What a visit brought is kept until another brings something, at most 90 days.
   function landed() {
-    var query = new URLSearchParams(location.search), found = kept('from', {});
+    var query = new URLSearchParams(location.search), found = {}, last = kept('from', {});
     ['gclid', 'ttclid', 'relo_cid', 'utm_source', 'utm_medium', 'utm_campaign'].forEach(function (name) {
-      if (query.get(name)) found[name] = query.get(name).slice(0, 200);
+      if (query.get(name)) found[name] = cut(query.get(name));
     });
-    keep('from', found);
+    if (Object.keys(found).length) keep('from', {at: Date.now(), found: found});
+    else if (Date.now() - last.at < 90 * 86400000) found = last.found;
     if (cookie('_fbp')) found.fbp = cookie('_fbp');
     if (cookie('_fbc')) found.fbc = cookie('_fbc');
     return found;
@@ -75,26 +95,36 @@
     add({t: type, ts: Date.now(), eid: id(), props: all});
   }
   function page(props) {
-    var about = {url: location.host + location.pathname, title: d.title.slice(0, 200)};
+    var about = {url: location.host + location.pathname, title: cut(d.title)};
     if (d.referrer) { var r = new URL(d.referrer); about.referrer = r.host + r.pathname; }
     Object.keys(props || {}).forEach(function (name) { about[name] = props[name]; });
     event('page', about);
   }
-  function consent(said) {
-    var clear = 0, grant = 0, off = refused();
-    Object.keys(BITS).forEach(function (name) {
-      if (said[name] === false) { clear |= BITS[name]; off |= BITS[name]; }
-      if (said[name] === true) { grant |= BITS[name]; off &= ~BITS[name]; }
-    });
-    keep('refused', off);
-    if (said.analytics === false) store([]);
+  function said(what, bits) {
     var one = {t: 'consent', ts: Date.now(), eid: id()};
-    if (clear) one.clear = clear;
-    if (grant) one.grant = grant;
-    if (clear || grant) add(one);
-    if (said.analytics !== undefined) { waiting = false; soon(0); }
+    one[what] = bits;
+    return one;
+  }
+  function consent(answers) {
+    var clear = 0, grant = 0;
+    Object.keys(BITS).forEach(function (name) {
+      if (answers[name] === false) clear |= BITS[name];
+      if (answers[name] === true) grant |= BITS[name];
+    });
+    grant &= ~clear;
+    keep('refused', (refused() | clear) & ~grant);
+    // What was said last holds: what waits says nothing else of the same after it.
+    store(queue().filter(function (one) {
+      if (one.t !== 'consent') return !(clear & BITS.analytics);
+      var what = one.clear ? 'clear' : 'grant';
+      return one[what] &= ~(clear | grant);
+    }));
+    if (clear) add(said('clear', clear));
+    if (grant) add(said('grant', grant));
+    if ((clear | grant) & BITS.analytics) { keep('answered', true); waiting = false; soon(0); }
   }
   function add(one) {
+    try { JSON.stringify(one); } catch (e) { warn('cannot send ' + one.t + ': ' + e.message); return; }
     var events = queue();
     events.push(one);
     store(events);
@@ -104,12 +134,18 @@
     w.clearTimeout(timer);
     timer = w.setTimeout(flush, after);
   }
+  // Two records of consent in one request would be of one instant: they are one, with the id of
+  // the last, so that a later try that says more is no copy. No two say something of the same.
   function packed(events) {
+    var said = {};
     var sent = events.filter(function (one) {
-      if (!proof) delete one.grant;
-      return one.t !== 'consent' || one.clear || one.grant;
+      if (one.t !== 'consent') return true;
+      said = Object.assign({}, one, {
+        clear: said.clear | one.clear || undefined, grant: proof && said.grant | one.grant || undefined
+      });
     });
-    return JSON.stringify({c: client, d: device, e: sent, s: proof});
+    if (said.clear || said.grant) sent.push(said);
+    return json({c: client, d: device, e: sent, s: proof});
   }
   function done(events) {
     var ids = events.map(function (one) { return one.eid; });
@@ -121,7 +157,7 @@
     sending = true;
     w.fetch(url, {method: 'POST', body: packed(events), keepalive: true, credentials: 'omit'}).then(function (answer) {
       if (answer.status >= 500 || answer.status === 429) throw new Error('later');
-      if (!answer.ok && w.console) w.console.warn('relo: ' + answer.status + ' from ' + url);
+      if (!answer.ok) warn(answer.status + ' from ' + url);
       done(events);
       sending = false; wait = 1000;
       if (queue().length) soon(0);
@@ -142,14 +178,14 @@
   function relo(what, a, b) {
     if (what === 'init') {
       client = a.client_id;
-      waiting = a.consent === 'wait' && kept('refused', null) === null;
+      waiting = a.consent === 'wait' && !kept('answered', false);
       if (!waiting) known();
       if (n.globalPrivacyControl && !(refused() & BITS.ads)) consent({ads: false});
       soon(0);
     } else if (what === 'page') page(a);
     else if (what === 'event') event(a, b);
     else if (what === 'consent') consent(a);
-    else if (w.console) w.console.warn('relo: there is no ' + what);
+    else warn('there is no ' + what);
   }
   w.relo = function () { relo.apply(null, arguments); };
   w.addEventListener('online', function () { wait = 1000; soon(0); });

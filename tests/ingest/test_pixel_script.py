@@ -1,0 +1,158 @@
+"""The pixel's script where things go wrong: consent, proofs, full disks, refusals, odd texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.api.conftest import Service
+from tests.ingest.test_pixel import flags, kinds, rest, snippet, until, visiting
+
+WAITING = snippet().replace("{client_id: 1}", "{client_id: 1, consent: 'wait'}")
+
+
+def queued(page: Page) -> list[dict[str, Any]]:
+    """What waits in the browser."""
+    found: list[dict[str, Any]] = json.loads(
+        page.evaluate("localStorage.getItem('_relo_queue') || '[]'")
+    )
+    return found
+
+
+# ---- consent -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", ["by the browser", "by the page"])
+def test_only_an_answer_about_analytics_ends_waiting(
+    service: Service, browser: Browser, said: str
+) -> None:
+    with visiting(service, browser, WAITING) as (page, url):
+        if said == "by the browser":
+            page.add_init_script(
+                "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl',"
+                " {get: () => true})"
+            )
+        page.goto(url)
+        if said == "by the page":
+            page.evaluate("relo('consent', {ads: false})")
+        page.goto(f"{url}/later")
+        page.wait_for_timeout(1_000)
+        assert kinds(service) == {}
+        page.evaluate("relo('consent', {analytics: true})")
+        until(lambda: kinds(service) == {"page": 2}, page)
+    assert flags(service, 1) == [251]
+
+
+def test_who_agreed_to_everything_is_not_waited_for_again(
+    service: Service, browser: Browser
+) -> None:
+    with visiting(service, browser, WAITING) as (page, url):
+        page.goto(url)
+        page.evaluate("relo('consent', {analytics: true, ads: true})")
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.goto(f"{url}/later")
+        until(lambda: kinds(service) == {"page": 2}, page)
+
+
+def test_a_refusal_takes_no_other_withdrawal_with_it(service: Service, browser: Browser) -> None:
+    with visiting(service, browser) as (page, url):
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.evaluate(
+            "relo('event', 'unseen', {}); relo('consent', {ads: false});"
+            "relo('consent', {analytics: false})"
+        )
+        assert flags(service, 1) == [250]
+        assert kinds(service) == {"page": 1}
+
+
+def test_a_withdrawal_outlives_many_events(service: Service, browser: Browser) -> None:
+    with visiting(service, browser) as (page, url):
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.context.set_offline(True)
+        page.evaluate("relo('consent', {ads: false})")
+        page.evaluate("for (var i = 0; i < 600; i++) relo('event', 'look', {})")
+        assert len(queued(page)) == 500
+        page.context.set_offline(False)
+        assert flags(service, 1) == [251]
+        until(lambda: kinds(service).get("look") == 499, page)
+
+
+def test_what_was_said_last_holds(service: Service, browser: Browser) -> None:
+    """What waits of the same consent is not sent after it."""
+    with visiting(service, browser) as (page, url):
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.context.set_offline(True)
+        page.evaluate(
+            "relo('consent', {ads: true, email: false}); relo('consent', {ads: false});"
+            "relo('consent', {email: true})"
+        )
+        said = [(one.get("clear"), one.get("grant")) for one in queued(page)]
+        assert said == [(4, None), (None, 16)]
+        page.context.set_offline(False)
+        assert flags(service, 1) == [251], "all at once"
+
+
+# ---- storage, texts, what a visit brings ---------------------------------------------------------
+
+
+def test_a_full_storage_loses_no_events(service: Service, browser: Browser) -> None:
+    with visiting(service, browser) as (page, url):
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.evaluate(
+            "for (var size = 1 << 20, name = 0; size >= 1; ) {"
+            "  try { localStorage.setItem('f' + name++, new Array(size + 1).join('x')) }"
+            "  catch (e) { size = size >> 1 } }"
+        )
+        for number in range(3):
+            page.evaluate(f"relo('event', 'look', {{n: {number}}})")
+        until(lambda: kinds(service) == {"page": 1, "look": 3}, page)
+        page.evaluate("relo('consent', {analytics: false})")
+        page.evaluate("relo('event', 'unseen', {})")
+        assert flags(service, 1) == [254]
+        page.wait_for_timeout(500)
+        assert kinds(service) == {"page": 1, "look": 3}
+
+
+def test_texts_are_whole(service: Service, browser: Browser) -> None:
+    """A service refuses half a character, and with it all that was sent together."""
+    with visiting(service, browser) as (page, url):
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        page.evaluate("document.title = new Array(200).join('x') + '😀'; relo('page')")
+        page.evaluate("relo('event', 'look', {text: 'a\\ud83d', path: '\\\\ud83d', whole: '😀'})")
+        until(lambda: kinds(service) == {"page": 2, "look": 1}, page)
+    found = rest(service)
+    assert [one["title"] for one in found if "title" in one] == ["Shop", "x" * 199]
+    (look,) = [one for one in found if "path" in one]
+    assert (look["text"], look["path"], look["whole"]) == ("a\ufffd", "\\ud83d", "😀")
+
+
+def test_what_a_visit_brought_ends(service: Service, browser: Browser) -> None:
+    """With the next visit that brings something, or after 90 days."""
+    names = ("gclid", "utm_source", "utm_medium")
+
+    def brought() -> list[tuple[Any, ...]]:
+        pages = sorted((one for one in rest(service) if "url" in one), key=lambda one: one["n"])
+        return [tuple(one.get(name) for name in names) for one in pages]
+
+    with visiting(service, browser, WAITING.replace("relo('page');", "")) as (page, url):
+        page.goto(f"{url}/?gclid=g-1&utm_source=a&utm_medium=cpc")
+        page.evaluate("relo('consent', {analytics: true}); relo('page', {n: 1})")
+        page.goto(f"{url}/inside")
+        page.evaluate("relo('page', {n: 2})")
+        page.goto(f"{url}/?utm_source=b")
+        page.evaluate("relo('page', {n: 3})")
+        until(lambda: len(brought()) == 3, page)
+        page.goto(f"{url}/inside")
+        page.evaluate("var now = Date.now; Date.now = () => now() + 91 * 86400000")
+        page.evaluate("relo('page', {n: 4})")
+        until(lambda: len(brought()) == 4, page)
+    first = ("g-1", "a", "cpc")
+    assert brought() == [first, first, (None, "b", None), (None, None, None)]
