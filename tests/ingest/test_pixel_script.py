@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from tests.api.conftest import Service
 from tests.ingest.test_pixel import flags, kinds, rest, snippet, until, visiting
 
 WAITING = snippet().replace("{client_id: 1}", "{client_id: 1, consent: 'wait'}")
+#: What Chromium writes where a test has requests fail.
+FAILED = "Failed to load resource|ERR_INTERNET_DISCONNECTED"
 
 
 def queued(page: Page) -> list[dict[str, Any]]:
@@ -96,6 +98,80 @@ def test_what_was_said_last_holds(service: Service, browser: Browser) -> None:
         assert said == [(4, None), (None, 16)]
         page.context.set_offline(False)
         assert flags(service, 1) == [251], "all at once"
+
+
+# ---- what is large, and what is refused ----------------------------------------------------------
+
+
+def test_large_events_go_in_more_requests(service: Service, browser: Browser) -> None:
+    with visiting(service, browser) as (page, url):
+        sizes: list[int] = []
+        page.on("request", lambda one: sizes.append(len(one.post_data_buffer or b"")))
+        page.goto(url)
+        page.evaluate(
+            "for (var i = 0; i < 60; i++) relo('event', 'look', {text: new Array(500).join('ñé€')})"
+        )
+        until(lambda: kinds(service) == {"page": 1, "look": 60}, page)
+        assert 50_000 < max(sizes) < 64_000
+
+
+def test_one_bad_event_is_given_up_alone(service: Service, browser: Browser) -> None:
+    with visiting(service, browser, noise=f"{FAILED}|relo: 422 from") as (page, url):
+
+        def bad(route: Route) -> None:
+            if "poison" not in (route.request.post_data or ""):
+                route.continue_()
+                return
+            headers = {"access-control-allow-origin": url}
+            route.fulfill(status=422, headers=headers)
+
+        page.route("**/p", bad)
+        page.goto(url)
+        page.evaluate(
+            "for (var i = 0; i < 40; i++) relo('event', i === 17 ? 'poison' : 'look', {})"
+        )
+        until(lambda: kinds(service) == {"page": 1, "look": 39}, page)
+        until(lambda: queued(page) == [], page)
+
+
+def test_an_event_that_is_too_large_blocks_no_other(service: Service, browser: Browser) -> None:
+    """As the service refuses it, from another host than the shop's."""
+    with visiting(service, browser, noise=f"{FAILED}|relo: 413 from") as (page, url):
+        page.goto(url)
+        page.evaluate("relo('event', 'huge', {text: new Array(300000).join('x')})")
+        page.evaluate("relo('event', 'look', {})")
+        until(lambda: kinds(service) == {"page": 1, "look": 1}, page)
+        until(lambda: queued(page) == [], page)
+
+
+def test_what_the_service_asks_to_wait_is_waited(service: Service, browser: Browser) -> None:
+    with visiting(service, browser, noise=FAILED) as (page, url):
+        asked: list[str] = []
+
+        def busy(route: Route) -> None:
+            asked.append(route.request.post_data or "")
+            headers = {
+                "access-control-allow-origin": url, "retry-after": "3",
+                "access-control-expose-headers": "Retry-After",
+            }  # fmt: skip
+            route.fulfill(status=429, headers=headers)
+
+        page.route("**/p", busy)
+        page.goto(url)
+        until(lambda: bool(asked), page)
+        page.evaluate("relo('event', 'look', {})")
+        page.wait_for_timeout(2_000)
+        assert len(asked) == 1
+        page.unroute("**/p")
+        until(lambda: kinds(service) == {"page": 1, "look": 1}, page)
+
+
+def test_what_cannot_be_written_as_json_stops_nothing(service: Service, browser: Browser) -> None:
+    with visiting(service, browser, noise="relo: cannot send") as (page, url):
+        page.goto(url)
+        page.evaluate("relo('event', 'odd', {n: BigInt(1)})")
+        page.evaluate("relo('event', 'look', {})")
+        until(lambda: kinds(service) == {"page": 1, "look": 1}, page)
 
 
 # ---- storage, texts, what a visit brings ---------------------------------------------------------

@@ -4,7 +4,7 @@
   var url = new URL('/p', d.currentScript.src).href;
   var BITS = {analytics: 1, personalization: 2, ads: 4, dsp: 4, cross_client: 8, email: 16, push: 32, extended_retention: 64};
   var client = null, device = '', proof = '', waiting = false, asking = false;
-  var timer = 0, wait = 1000, sending = false, memory = [], held = {};
+  var timer = 0, wait = 1000, until = 0, most = 50, sending = false, memory = [], held = {};
 
   function id() {
     var letters = '0123456789ABCDEFGHJKMNPQRSTVWXYZ', found = '', i, time = Date.now();
@@ -132,7 +132,17 @@
   }
   function soon(after) {
     w.clearTimeout(timer);
-    timer = w.setTimeout(flush, after);
+    timer = w.setTimeout(flush, Math.max(after, until - Date.now()));
+  }
+  // What goes together is no more than browsers carry while a page closes.
+  function batch() {
+    var found = [], size = 0;
+    queue().some(function (one) {
+      size += new Blob([json(one)]).size + 1;
+      if (found.length && (found.length >= most || size > 60000)) return true;
+      found.push(one);
+    });
+    return found;
   }
   // Two records of consent in one request would be of one instant: they are one, with the id of
   // the last, so that a later try that says more is no copy. No two say something of the same.
@@ -151,14 +161,26 @@
     var ids = events.map(function (one) { return one.eid; });
     store(queue().filter(function (one) { return ids.indexOf(one.eid) < 0; }));
   }
-  function flush() {
-    var events = queue().slice(0, 50);
-    if (client === null || waiting || sending || !events.length || !known()) return;
+  function flush(closing) {
+    closing = closing === true;
+    if (client === null || waiting || (sending && !closing) || !queue().length || !known()) return;
+    var events = batch();
+    if (!events.length) return;
     sending = true;
-    w.fetch(url, {method: 'POST', body: packed(events), keepalive: true, credentials: 'omit'}).then(function (answer) {
-      if (answer.status >= 500 || answer.status === 429) throw new Error('later');
-      if (!answer.ok) warn(answer.status + ' from ' + url);
-      done(events);
+    w.fetch(url, {method: 'POST', body: packed(events), keepalive: closing, credentials: 'omit'}).then(function (answer) {
+      var status = answer.status;
+      if (status >= 500 || status === 429) {
+        until = Date.now() + Math.min(answer.headers.get('Retry-After') * 1000 || 0, 300000);
+        throw new Error('later');
+      }
+      if (events.length > 1 && (status === 400 || status === 413 || status === 422)) {
+        // One that is refused takes no other with it: it is found by halves.
+        most = Math.ceil(events.length / 2);
+      } else {
+        if (!answer.ok) warn(status + ' from ' + url);
+        done(events);
+        most = Math.min(most * 2, 50);
+      }
       sending = false; wait = 1000;
       if (queue().length) soon(0);
     }).catch(function () {
@@ -168,12 +190,13 @@
     });
   }
   function leaving() {
-    var events = queue().slice(0, 50);
+    if (client === null || waiting || !queue().length) return;
+    known();
+    var events = batch();
+    if (!events.length) return;
+    if (!device) { device = id(); save(); }
     // It stays queued: the next page sends it again, and it counts once.
-    if (client !== null && !waiting && events.length) {
-      if (!known()) { device = id(); save(); }
-      if (!(n.sendBeacon && n.sendBeacon(url, packed(events)))) flush();
-    }
+    if (!(n.sendBeacon && n.sendBeacon(url, packed(events)))) flush(true);
   }
   function relo(what, a, b) {
     if (what === 'init') {
@@ -188,7 +211,7 @@
     else warn('there is no ' + what);
   }
   w.relo = function () { relo.apply(null, arguments); };
-  w.addEventListener('online', function () { wait = 1000; soon(0); });
+  w.addEventListener('online', function () { wait = 1000; until = 0; soon(0); });
   w.addEventListener('pagehide', leaving);
   d.addEventListener('visibilitychange', function () { if (d.visibilityState === 'hidden') leaving(); });
   before.forEach(function (call) { relo.apply(null, call); });
