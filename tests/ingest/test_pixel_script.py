@@ -8,12 +8,22 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
+from relo_dsl.engine.key import device_key
 from tests.api.conftest import Service
+from tests.ingest.test_batch import stored
 from tests.ingest.test_pixel import flags, kinds, rest, snippet, until, visiting
 
 WAITING = snippet().replace("{client_id: 1}", "{client_id: 1, consent: 'wait'}")
 #: What Chromium writes where a test has requests fail.
 FAILED = "Failed to load resource|ERR_INTERNET_DISCONNECTED"
+
+
+@pytest.fixture
+def opt_in(service: Service) -> Service:
+    """A client where nobody has agreed to anything before they say so."""
+    catalog = service.folder / "segments/catalog.yaml"
+    catalog.write_text(f"{catalog.read_text()}consent_defaults: {{{service.client}: opt-in}}\n")
+    return service
 
 
 def queued(page: Page) -> list[dict[str, Any]]:
@@ -22,6 +32,25 @@ def queued(page: Page) -> list[dict[str, Any]]:
         page.evaluate("localStorage.getItem('_relo_queue') || '[]'")
     )
     return found
+
+
+def device(page: Page) -> str:
+    return {one["name"]: one["value"] for one in page.context.cookies()}.get("_relo_id", "")
+
+
+def proof(page: Page) -> str:
+    return {one["name"]: one["value"] for one in page.context.cookies()}.get("_relo_proof", "")
+
+
+def flags_of(service: Service, visitor: str) -> list[int]:
+    """The flags of one device, record by record."""
+    key = device_key(service.house.key, service.client, visitor).hex()
+    found = service.engine.rows(
+        "SELECT flags FROM consent WHERE client_id = {c:UInt32} "
+        "AND lower(hex(device)) = {d:String} ORDER BY time, flags DESC",
+        {"c": service.client, "d": key},
+    )
+    return [int(row[0]) for row in found]
 
 
 # ---- consent -------------------------------------------------------------------------------------
@@ -98,6 +127,90 @@ def test_what_was_said_last_holds(service: Service, browser: Browser) -> None:
         assert said == [(4, None), (None, 16)]
         page.context.set_offline(False)
         assert flags(service, 1) == [251], "all at once"
+
+
+# ---- the proof -----------------------------------------------------------------------------------
+
+
+def test_a_grant_waits_for_its_proof(opt_in: Service, browser: Browser) -> None:
+    """And what was withdrawn meanwhile is withdrawn of both ids."""
+    with visiting(opt_in, browser, noise=FAILED) as (page, url):
+        page.route("**/p/device", lambda route: route.fulfill(status=503))
+        page.goto(url)
+        page.evaluate("relo('consent', {analytics: true, ads: true, email: false})")
+        page.evaluate("relo('event', 'look', {})")
+        until(lambda: kinds(opt_in) == {"page": 1, "look": 1}, page)
+        first = device(page)
+        assert first
+        assert not proof(page)
+        assert flags(opt_in, 1) == [0]
+        assert [one["grant"] for one in queued(page)] == [5]
+        page.unroute("**/p/device")
+        until(lambda: 5 in flags_of(opt_in, device(page)), page)
+        second = device(page)
+        assert second != first
+        assert proof(page)
+        assert flags_of(opt_in, second) == [5]
+        assert queued(page) == []
+        page.evaluate("relo('consent', {ads: false})")
+        until(lambda: flags_of(opt_in, second)[-1:] == [1], page)
+        until(lambda: len(flags_of(opt_in, first)) >= 2, page)
+        page.goto(f"{url}/later")
+        until(lambda: kinds(opt_in) == {"page": 2, "look": 1}, page)
+        assert device(page) == second
+        assert flags_of(opt_in, second)[-1] == 1
+
+
+def test_the_next_page_asks_for_the_proof_again(opt_in: Service, browser: Browser) -> None:
+    """Also where the first was left before the service had answered."""
+    with visiting(opt_in, browser, noise=FAILED) as (page, url):
+        held: list[Route] = []
+        page.route("**/p/device", lambda route: held.append(route))
+        page.goto(url)
+        page.evaluate("relo('consent', {analytics: true})")
+        until(lambda: bool(held), page)
+        page.goto(f"{url}/next")
+        first = device(page)
+        assert first
+        page.unroute("**/p/device")
+        page.goto(f"{url}/third")
+        until(lambda: flags_of(opt_in, device(page)) == [1], page)
+        assert device(page) != first
+        until(lambda: kinds(opt_in) == {"page": 3}, page)
+
+
+def test_who_grants_nothing_keeps_an_id(service: Service, browser: Browser) -> None:
+    with visiting(service, browser, noise=FAILED) as (page, url):
+        page.route("**/p/device", lambda route: route.abort("internetdisconnected"))
+        page.goto(url)
+        until(lambda: kinds(service) == {"page": 1}, page)
+        first = device(page)
+        page.unroute("**/p/device")
+        page.evaluate("relo('consent', {email: false})")
+        page.goto(f"{url}/next")
+        until(lambda: kinds(service) == {"page": 2}, page)
+        assert device(page) == first
+        assert flags(service, 1) == [239]
+
+
+def test_tabs_agree_on_an_id(opt_in: Service, browser: Browser) -> None:
+    """What one tab was told the other takes over, the id never without its proof."""
+    with visiting(opt_in, browser, noise=FAILED) as (page, url):
+        page.route("**/p/device", lambda route: route.fulfill(status=503))
+        page.goto(url)
+        until(lambda: kinds(opt_in) == {"page": 1}, page)
+        first = device(page)
+        other = page.context.new_page()
+        other.goto(f"{url}/other")
+        other.evaluate("relo('consent', {analytics: true})")
+        until(lambda: device(page) != first, other)
+        second, told = device(page), proof(page)
+        page.evaluate("relo('event', 'look', {})")
+        until(lambda: kinds(opt_in) == {"page": 2, "look": 1}, page)
+        page.evaluate("relo('consent', {ads: true})")
+        until(lambda: flags_of(opt_in, second) == [5, 1], page)
+        assert (device(page), proof(page)) == (second, told)
+    stored(opt_in, 0, "dead_letters")
 
 
 # ---- what is large, and what is refused ----------------------------------------------------------

@@ -3,7 +3,7 @@
   var before = (w.relo && w.relo.q) || [];
   var url = new URL('/p', d.currentScript.src).href;
   var BITS = {analytics: 1, personalization: 2, ads: 4, dsp: 4, cross_client: 8, email: 16, push: 32, extended_retention: 64};
-  var client = null, device = '', proof = '', waiting = false, asking = false;
+  var client = null, device = '', proof = '', waiting = false, asking = false, pause = 1000;
   var timer = 0, wait = 1000, until = 0, most = 50, sending = false, memory = [], held = {};
 
   function id() {
@@ -48,31 +48,54 @@
 
   function save() {
     [['id', device], ['proof', proof]].forEach(function (one) {
-      if (!one[1]) return;
-      d.cookie = '_relo_' + one[0] + '=' + one[1] + '; path=/; max-age=34560000; samesite=lax' +
+      d.cookie = '_relo_' + one[0] + '=' + one[1] + '; path=/; samesite=lax; max-age=' + (one[1] ? 34560000 : 0) +
         (location.protocol === 'https:' ? '; secure' : '');
       keep(one[0], one[1]);
     });
   }
-  // The service makes a new visitor's id, with a proof that this browser was told it: only that can
-  // grant consent. Without a network the page makes one, which can only withdraw.
+  // What another tab was told holds here too; an id never goes with the proof of another.
+  function look() {
+    var found = cookie('_relo_id') || kept('id', '');
+    if (found && found !== device) { device = found; proof = ''; }
+    if (device) proof = proof || cookie('_relo_proof') || (kept('id', '') === device ? kept('proof', '') : '');
+    return device;
+  }
   function known() {
-    device = device || cookie('_relo_id') || kept('id', '');
-    proof = proof || cookie('_relo_proof') || kept('proof', '');
-    if (device) { save(); return true; }
-    if (asking) return false;
+    if (look()) save(); else ask();
+    return device;
+  }
+  function granting() { return queue().some(function (one) { return one.grant; }); }
+  // The service makes a visitor's id, with a proof that this browser was told it: only that can
+  // grant consent. Without an answer the page makes one, which can only withdraw, and which holds
+  // until something is granted: then the service is asked again.
+  function ask() {
+    if (asking) return;
     asking = true;
     w.fetch(url + '/device', {method: 'POST', body: JSON.stringify({c: client}), credentials: 'omit'}).then(function (answer) {
       if (!answer.ok) throw new Error('later');
       return answer.json();
     }).then(function (made) {
-      if (!device) { device = made.d; proof = made.s; }
-    }).catch(function () { device = device || id(); }).then(function () {
       asking = false;
+      if (!look() || (!proof && granting())) become(made.d, made.s);
+    }).catch(function () {
+      device = look() || id();
+      w.setTimeout(function () { asking = false; flush(); }, pause);
+      pause = Math.min(pause * 2, 60000);
+    }).then(function () {
       save();
       soon(0);
     });
-    return false;
+  }
+  // What was withdrawn under an earlier id is withdrawn of this one too, before anything else.
+  function become(made, told) {
+    var old = device, off = refused();
+    device = made; proof = told;
+    if (!old) return;
+    keep('was', old);
+    var events = queue();
+    events.forEach(function (one) { if (one.clear) one.of = one.of || old; });
+    if (off) events.unshift(said('clear', off));
+    store(events);
   }
   // What a visit brought is kept until another brings something, at most 90 days.
   function landed() {
@@ -106,7 +129,7 @@
     return one;
   }
   function consent(answers) {
-    var clear = 0, grant = 0;
+    var clear = 0, grant = 0, was = kept('was', '');
     Object.keys(BITS).forEach(function (name) {
       if (answers[name] === false) clear |= BITS[name];
       if (answers[name] === true) grant |= BITS[name];
@@ -119,7 +142,9 @@
       var what = one.clear ? 'clear' : 'grant';
       return one[what] &= ~(clear | grant);
     }));
+    // A grant may have to wait, and a withdrawal does not wait for it.
     if (clear) add(said('clear', clear));
+    if (clear && was) { var old = said('clear', clear); old.of = was; add(old); }
     if (grant) add(said('grant', grant));
     if ((clear | grant) & BITS.analytics) { keep('answered', true); waiting = false; soon(0); }
   }
@@ -134,12 +159,14 @@
     w.clearTimeout(timer);
     timer = w.setTimeout(flush, Math.max(after, until - Date.now()));
   }
-  // What goes together is no more than browsers carry while a page closes.
+  // What goes together is of one id, and no more than browsers carry while a page closes. A grant
+  // waits for the proof.
   function batch() {
     var found = [], size = 0;
     queue().some(function (one) {
+      if (one.grant && !proof) return false;
       size += new Blob([json(one)]).size + 1;
-      if (found.length && (found.length >= most || size > 60000)) return true;
+      if (found.length && (found.length >= most || size > 60000 || one.of !== found[0].of)) return true;
       found.push(one);
     });
     return found;
@@ -147,15 +174,15 @@
   // Two records of consent in one request would be of one instant: they are one, with the id of
   // the last, so that a later try that says more is no copy. No two say something of the same.
   function packed(events) {
-    var said = {};
+    var of = events[0].of, said = {};
     var sent = events.filter(function (one) {
       if (one.t !== 'consent') return true;
       said = Object.assign({}, one, {
-        clear: said.clear | one.clear || undefined, grant: proof && said.grant | one.grant || undefined
+        clear: said.clear | one.clear || undefined, grant: said.grant | one.grant || undefined, of: undefined
       });
     });
-    if (said.clear || said.grant) sent.push(said);
-    return json({c: client, d: device, e: sent, s: proof});
+    if (said.t) sent.push(said);
+    return json({c: client, d: of || device, e: sent, s: of ? '' : proof});
   }
   function done(events) {
     var ids = events.map(function (one) { return one.eid; });
@@ -164,6 +191,7 @@
   function flush(closing) {
     closing = closing === true;
     if (client === null || waiting || (sending && !closing) || !queue().length || !known()) return;
+    if (!proof && granting()) ask();
     var events = batch();
     if (!events.length) return;
     sending = true;
