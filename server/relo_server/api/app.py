@@ -18,6 +18,7 @@ from relo_dsl import __version__
 from relo_server.api import problems
 from relo_server.api.builds import Builds
 from relo_server.api.clicking import Clicking
+from relo_server.api.crossing import Crossing
 from relo_server.api.definitions import Definitions
 from relo_server.api.edge import Edge
 from relo_server.api.house import House
@@ -105,6 +106,7 @@ def make_app(house: House) -> FastAPI:
         Edge, house=house, metrics=metrics, largest=house.settings.service.largest_body,
         largest_batch=house.settings.ingest.largest_batch,
     )  # fmt: skip
+    app.add_middleware(Crossing, front=house)
     told = teller(house, metrics)
     app.add_middleware(Taking, front=house, told=told)
     app.add_middleware(Clicking, front=house, told=told)

@@ -78,8 +78,7 @@ async def send(request: Request) -> Response:
     request.state.operation = "pixel.send"
     house = house_of(request)
     visit = visit_of(await small_body(request, MOST_BYTES))
-    origin = request.headers.get("origin")
-    require_origin(visit.c, origin, house.settings.ingest.origins)
+    require_origin(visit.c, request.headers.get("origin"), house.settings.ingest.origins)
     address = request.client.host if request.client else ""
     now = house.receipt()
     agent = agent_of(request.headers.get("user-agent", ""))
@@ -90,24 +89,18 @@ async def send(request: Request) -> Response:
     found = records(visit, now, agent, place, key=key, gpc=gpc, proven=proven)
     checked = house.intake.check(Sent(visit.c, SOURCE, now, may_change=True), found)
     await asyncio.wrap_future(house.intake.keep(checked))
-    return Response(status_code=204, headers=_readable_by(origin))
+    return Response(status_code=204)
 
 
 @router.post(
     "/p/device", name="pixel.device", operation_id="pixel_device", responses=problems(),
     openapi_extra={"requestBody": _CLIENT},
 )  # fmt: skip
-async def device(request: Request, response: Response) -> dict[str, str]:
+async def device(request: Request) -> dict[str, str]:
     """Makes the id of a new visitor, and what proves later that the visitor was told it."""
     request.state.operation = "pixel.device"
     house = house_of(request)
     client = client_of(await small_body(request, _SMALL))
-    origin = request.headers.get("origin")
-    require_origin(client, origin, house.settings.ingest.origins)
-    response.headers.update({**_readable_by(origin), "Cache-Control": "no-store"})
+    require_origin(client, request.headers.get("origin"), house.settings.ingest.origins)
     made = new_id(house.clock())
     return {"d": made, "s": house.proofs.of(client, made)}
-
-
-def _readable_by(origin: str | None) -> dict[str, str]:
-    return {"Access-Control-Allow-Origin": origin or "", "Vary": "Origin"}

@@ -94,6 +94,9 @@ def refusal(raw: Mapping[str, Any], *, proven: bool) -> RecordError | None:
     """Why a page may not send a raw record; None: it may."""
     if raw.get("t") in ("identify", "score"):
         return RecordError("a page may not send this", "t", raw["t"])
+    # They would stand in place of the visitor's consent.
+    if "flags" in raw:
+        return RecordError("a page does not say what its events may be used for", "flags")
     if raw.get("t") == "consent" and not is_partial(raw):
         return RecordError("a page says only what changes: `clear` or `grant`", "consent")
     if raw.get("t") == "consent" and GRANT in raw and not proven:
