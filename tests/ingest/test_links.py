@@ -90,8 +90,26 @@ def test_no_code(code: str) -> None:
         ("Mozilla/5.0 (X11) HeadlessChrome/125.0.0.0 Safari/537.36", True),
         ("python-requests/2.32", True),
         ("x" * 5_000, True),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20 PRO) AppleWebKit/537.36 "
+         "(KHTML, like Gecko) Chrome/114.0.0.0 Mobile Safari/537.36", False),
+        ("Mozilla/5.0 (Linux; Android 9; Cubot X19) AppleWebKit/537.36 (KHTML, like Gecko) "
+         "Chrome/80.0.3987.99 Mobile Safari/537.36", False),
+        ("Mozilla/5.0 (Linux; Android 10; SM-A505F; wv) AppleWebKit/537.36 (KHTML, like Gecko) "
+         "Version/4.0 Chrome/91.0.4472.120 Mobile Safari/537.36 Viber/15.3.0.5", False),
+        ("Viber/1.0", True),
+        ("Viber/13.3.0.20 CFNetwork/1128.0.1 Darwin/19.6.0", True),
+        ("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 "
+         "(via ggpht.com GoogleImageProxy)", True),
+        ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", True),
+        ("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; "
+         "+http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36", True),
+        ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", True),
+        ("Twitterbot/1.0", True),
+        ("Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", True),
+        ("TelegramBot (like TwitterBot)", True),
+        ("SomeNewBot", True),
     ],
-)
+)  # fmt: skip
 def test_bots(text: str, bot: bool) -> None:
     assert agent_of(text).bot is bot
 
