@@ -28,7 +28,7 @@ from relo_dsl.records import RecordError
 from relo_dsl.settings import App, Ingest
 from relo_dsl.times import UNITS, format_instant, parse_instant
 from relo_server.ingest.appsflyer import record_of
-from relo_server.ingest.intake import Intake, Sent
+from relo_server.ingest.intake import Intake, Raw, Sent
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -129,7 +129,7 @@ class Puller:
 
     def _batches(
         self, http: httpx.Client, name: str, app: App, report: str, start: int, end: int
-    ) -> Iterator[list[dict[str, Any] | RecordError]]:
+    ) -> Iterator[list[Raw]]:
         assert app.token is not None
         headers = {
             "Authorization": f"Bearer {app.token.get_secret_value()}", "Accept": "text/csv",
@@ -153,10 +153,10 @@ class Puller:
         if count >= self._pull.most_rows:
             raise _Full
 
-    def _record(self, row: dict[str | None, Any], name: str) -> dict[str, Any] | RecordError:
+    def _record(self, row: dict[str | None, Any], name: str) -> Raw:
         if None in row:
             return RecordError("the row has more cells than the header")
-        message = {str(column): value for column, value in row.items() if value not in (None, "")}
+        message = {str(column): value for column, value in row.items()}
         return record_of({**message, "app_id": name}, self._clock(), _HISTORY + UNITS["d"])
 
 
