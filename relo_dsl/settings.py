@@ -180,7 +180,7 @@ class Pull(BaseModel):
         "installs_report", "in_app_events_report", "uninstall_events_report", "installs-retarget",
     )  # fmt: skip
     overlap_hours: Count = Field(26, ge=0, le=2_000)
-    """So far before the cursor a report is taken again: uninstalls come once a day."""
+    """How late rows may come: uninstalls come once a day."""
     first_hours: Count = Field(24, ge=1, le=2_000)
     """So far back the first time."""
     most_rows: Count = Field(1_000_000, ge=1)

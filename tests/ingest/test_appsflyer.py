@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from relo_dsl.records import RecordError
 from relo_dsl.settings import App, Signature
 from relo_dsl.times import UNITS
 from relo_server.ingest.appsflyer import Unsigned, record_of, verify
+from relo_server.ingest.intake import Unwanted
 from tests.api.conftest import NOW, Service
+from tests.growth import growth
 from tests.ingest.test_batch import stored
 from tests.ingest.test_pixel import kinds, rest
 
@@ -43,7 +44,7 @@ def message(name: str = "af_purchase", **more: Any) -> dict[str, Any]:
 
 def record(**more: Any) -> dict[str, Any]:
     found = record_of(message(**more), NOW, WEEK)
-    assert not isinstance(found, RecordError), found
+    assert isinstance(found, dict), found
     return found
 
 
@@ -121,9 +122,96 @@ def test_values_and_money() -> None:
     assert "ana@example.com" not in str(found)
 
 
-@pytest.mark.parametrize("value", ["", "{", "plain", None, 5, "[1]"])
-def test_values_that_are_none(value: Any) -> None:
-    assert "revenue" not in record(event_value=value, event_revenue="-")["props"]
+@pytest.mark.parametrize("value", [None, "", "  ", "null"])
+def test_a_value_that_is_none_is_no_property(value: str | None) -> None:
+    props = record(event_value=value, event_revenue=value, customer_user_id=value)["props"]
+    assert set(props) == {"app_id", "platform"}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("{", "{"),
+        ("plain", "plain"),
+        (5, "5"),
+        ("[1]", "[1]"),
+        (["a"], '["a"]'),
+        ('{"sku": "A-1", "name": "a long na', '{"sku": "A-1", "name": "a long na'),
+    ],
+)
+def test_a_value_that_is_no_object_is_kept_as_text(value: Any, kept: str) -> None:
+    assert record(event_value=value)["props"]["event_value"] == kept
+
+
+def test_an_object_in_a_text_in_json() -> None:
+    assert record(event_value=json.dumps('{"sku": "A-1"}'))["props"]["sku"] == "A-1"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ('{"phone":"5512345678","sku":"A', '{"phone":…,"sku":"A'),
+        (r'{"sku":"A\"-1","tel\u00e9fono" : 5512345678}, cut',
+         r'{"sku":"A\"-1","tel\u00e9fono" : …}, cut'),
+        ('{"user":{"phones":["5512345678","55123', '{"user":{"phones":…'),
+        ('{"gaid":"' + GAID[:20], '{"gaid":…'),
+        (r'"{\"sku\":\"A\",\"phone\":\"5512345678, 5512345678\",\"x\":\"',
+         r'"{\"sku\":\"A\",\"phone\":…,\"x\":\"'),
+        ('[{"phone":"5512345678"}]', '[{"phone":…}]'),
+    ],
+)  # fmt: skip
+def test_a_value_that_was_cut_is_kept_without_identifiers(value: str, kept: str) -> None:
+    """As properties they would be known by their names; in a text nobody would look for them."""
+    assert record(event_value=value)["props"]["event_value"] == kept
+
+
+@pytest.mark.parametrize("piece", ['"', '\\"', '"phone":', '"phone":"', " ", '"phone":[', "\\"])
+def test_a_long_value_takes_no_longer_for_its_length(piece: str) -> None:
+    long = 200_000 // len(piece) // 8
+    assert growth(lambda text: record(event_value=text + "x"), piece, long) < 30
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [("-", "-"), ("12,50", "12,50"), ("true", "true"), (True, True), (12, 12), ("0", 0)],
+)  # fmt: skip
+def test_a_revenue_that_is_no_number_is_left_to_the_catalog(told: Any, kept: Any) -> None:
+    found = record(event_revenue=told)["props"]["revenue"]
+    assert (found, type(found)) == (kept, type(kept))
+
+
+@pytest.mark.parametrize(
+    ("pushed", "pulled"),
+    [
+        ({"event_value": None}, {"event_value": ""}),
+        ({"event_value": ""}, {}),
+        ({"event_value": "", "conversion_type": None, "blocked_reason": ""}, {"name": "install"}),
+        ({"event_value": {"a": 1}}, {"event_value": '{"a":1}'}),
+        ({"event_value": 5}, {"event_value": "5"}),
+        ({"appsflyer_id": None, "idfa": GAID}, {"appsflyer_id": "", "idfa": GAID}),
+    ],
+)
+def test_what_is_empty_makes_no_other_event(pushed: dict[str, Any], pulled: dict[str, Any]) -> None:
+    name = pulled.get("name", "af_purchase")
+    first, second = record(**{"name": name, **pushed}), record(**{"name": name, **pulled})
+    assert first["eid"] == second["eid"]
+
+
+def test_the_ids_of_usual_messages_stay() -> None:
+    """Whatever was taken before an update comes again after it, from a report."""
+    fixed = message(event_time="2026-11-01 10:00:00.123", event_value='{"a": 1}')
+    found = record_of(fixed, NOW, 2**50)
+    assert isinstance(found, dict)
+    assert found["eid"] == "af/b5b5409f1d9678123a473adfd4da1bb23019f72e"
+    found = record_of({**fixed, "event_name": "install", "event_value": None}, NOW, 2**50)
+    assert isinstance(found, dict)
+    assert found["eid"] == "af/d736166e11f8125ce4ea2ed3dee117834ae9ef90"
+
+
+def test_devices_without_an_appsflyer_id_are_several() -> None:
+    other = GAID.replace("c", "d")
+    one, two = (record(appsflyer_id=None, idfa=device)["eid"] for device in (GAID, other))
+    assert one != two
 
 
 def test_the_same_message_is_the_same_record() -> None:
@@ -135,10 +223,18 @@ def test_the_same_message_is_the_same_record() -> None:
 
 
 @pytest.mark.parametrize(
-    "time", [None, "yesterday", "", at(NOW - WEEK - 1_000)], ids=["none", "word", "empty", "old"]
-)
-def test_a_time_that_is_none_or_too_old(time: str | None) -> None:
-    assert isinstance(record_of(message(event_time=time), NOW, WEEK), RecordError)
+    "more",
+    [
+        {"event_time": None}, {"event_time": "yesterday"}, {"event_time": ""},
+        {"event_time": at(NOW - WEEK - 1_000)}, {"appsflyer_id": None}, {"appsflyer_id": "null"},
+    ],
+    ids=["none", "word", "empty", "old", "nobody", "null"],
+)  # fmt: skip
+def test_what_cannot_be_an_event_is_told_with_what_it_would_be(more: dict[str, Any]) -> None:
+    found = record_of(message(event_value='{"a": 1}', **more), NOW, WEEK)
+    assert isinstance(found, Unwanted)
+    assert found.raw["t"] == "af_purchase"
+    assert found.raw["props"]["a"] == 1
 
 
 def test_a_fast_clock() -> None:
@@ -195,6 +291,36 @@ def test_an_old_message_is_kept_as_a_dead_letter(shop: Service) -> None:
     body = json.dumps(message(event_time=at(NOW - WEEK - 1_000))).encode()
     (refused,) = post(shop, body, signed(body, OLD_KEY)).json()["refused"]
     assert refused["reason"] == "the message is older than the replay window"
+
+
+def test_a_dead_letter_can_be_corrected(shop: Service) -> None:
+    body = json.dumps(
+        message(
+            "install", event_time="yesterday", advertising_id=GAID, customer_user_id="ana",
+            event_value='{"phone": "5512345678"}',
+        )
+    ).encode()  # fmt: skip
+    assert len(post(shop, body, signed(body, OLD_KEY)).json()["refused"]) == 1
+    stored(shop, 1, "dead_letters")
+    (letter,) = shop.ok("GET", "/ingest/dead-letters")["letters"]
+    record = letter["record"]
+    assert record["t"] == "install"
+    assert record["ts"] == "yesterday"
+    assert "customer_user_id_sha256" in record["props"]
+    for raw in (GAID, "5512345678", "1700000000000-1234567"):
+        assert raw not in str(letter)
+    right = {"ids": [letter["id"]], "corrected": {letter["id"]: {**record, "ts": NOW - 60_000}}}
+    assert shop.ok("POST", "/ingest/dead-letters/replay", right)["accepted"] == 1
+    stored(shop, 1)
+    assert kinds(shop) == {"install": 1}
+
+
+def test_a_revenue_of_another_type_is_a_dead_letter(shop: Service) -> None:
+    body = json.dumps(message("purchase", event_revenue="12,50")).encode()
+    (refused,) = post(shop, body, signed(body, OLD_KEY)).json()["refused"]
+    assert refused["reason"] == "expected number, found string"
+    assert refused["field"] == "props.revenue"
+    assert refused["value"] == "12,50"
 
 
 def test_a_client_may_do_without_signatures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -90,8 +91,26 @@ def test_no_code(code: str) -> None:
         ("Mozilla/5.0 (X11) HeadlessChrome/125.0.0.0 Safari/537.36", True),
         ("python-requests/2.32", True),
         ("x" * 5_000, True),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20 PRO) AppleWebKit/537.36 "
+         "(KHTML, like Gecko) Chrome/114.0.0.0 Mobile Safari/537.36", False),
+        ("Mozilla/5.0 (Linux; Android 9; Cubot X19) AppleWebKit/537.36 (KHTML, like Gecko) "
+         "Chrome/80.0.3987.99 Mobile Safari/537.36", False),
+        ("Mozilla/5.0 (Linux; Android 10; SM-A505F; wv) AppleWebKit/537.36 (KHTML, like Gecko) "
+         "Version/4.0 Chrome/91.0.4472.120 Mobile Safari/537.36 Viber/15.3.0.5", False),
+        ("Viber/1.0", True),
+        ("Viber/13.3.0.20 CFNetwork/1128.0.1 Darwin/19.6.0", True),
+        ("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 "
+         "(via ggpht.com GoogleImageProxy)", True),
+        ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", True),
+        ("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0; "
+         "+http://www.bing.com/bingbot.htm) Chrome/116.0.1938.76 Safari/537.36", True),
+        ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", True),
+        ("Twitterbot/1.0", True),
+        ("Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", True),
+        ("TelegramBot (like TwitterBot)", True),
+        ("SomeNewBot", True),
     ],
-)
+)  # fmt: skip
 def test_bots(text: str, bot: bool) -> None:
     assert agent_of(text).bot is bot
 
@@ -101,9 +120,67 @@ def test_places() -> None:
     assert places.of("189.203.1.1") == Place("MX", None)
     assert places.of("127.0.0.1") == NOWHERE
     assert places.of("no address") == NOWHERE
+    assert places.of("::ffff:189.203.1.1") == Place("MX", None), "of a socket for both families"
     places.close()
     with pytest.raises(UserError, match="cannot read the places"):
-        Places(__import__("pathlib").Path(__file__))
+        Places(Path(__file__))
+
+
+def database(path: Path, record: dict[str, Any]) -> Path:
+    """A file in MaxMind's format in which every address has one record."""
+
+    def coded(value: Any, name: str = "") -> bytes:
+        if isinstance(value, str):
+            return bytes([2 << 5 | len(value.encode())]) + value.encode()
+        if name == "node_count":
+            return bytes([6 << 5 | 4]) + int(value).to_bytes(4)
+        if name == "build_epoch":
+            return bytes([8, 9 - 7]) + int(value).to_bytes(8)
+        if isinstance(value, int):
+            return bytes([5 << 5 | 2]) + value.to_bytes(2)
+        if isinstance(value, list):
+            return bytes([len(value), 11 - 7]) + b"".join(map(coded, value))
+        parts = b"".join(coded(name) + coded(part, name) for name, part in value.items())
+        return bytes([7 << 5 | len(value)]) + parts
+
+    about = {
+        "node_count": 1, "record_size": 24, "ip_version": 6, "database_type": "test",
+        "languages": ["en"], "binary_format_major_version": 2, "binary_format_minor_version": 0,
+        "build_epoch": 1, "description": {"en": "test"},
+    }  # fmt: skip
+    node = (1 + 16).to_bytes(3) * 2
+    path.write_bytes(node + bytes(16) + coded(record) + b"\xab\xcd\xefMaxMind.com" + coded(about))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("record", "place"),
+    [
+        ({"country": {"iso_code": "MX"}, "city": {"names": {"en": "León"}}}, Place("MX", "León")),
+        ({"country": "US", "city": "Austin", "region": "Texas"}, Place("US", "Austin")),
+        ({"country": "United States", "city": ""}, NOWHERE),
+        ({"country": 7, "city": {"names": "Puebla"}}, NOWHERE),
+        ({"country": {"iso_code": 52}, "city": ["Puebla"]}, NOWHERE),
+        ({}, NOWHERE),
+    ],
+)  # fmt: skip
+def test_files_of_places_differ(tmp_path: Path, record: dict[str, Any], place: Place) -> None:
+    places = Places(database(tmp_path / "a.mmdb", record))
+    assert places.of("8.8.8.8") == places.of("::ffff:8.8.8.8") == places.of("2001::1") == place
+    places.close()
+
+
+def test_a_damaged_file_of_places_costs_no_click(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = database(tmp_path / "a.mmdb", {"country": "US"})
+    data = path.read_bytes()
+    path.write_bytes((2**24 - 1).to_bytes(3) * 2 + data[6:])
+    places = Places(path)
+    assert places.of("8.8.8.8") == places.of("189.203.1.1") == NOWHERE
+    assert caplog.text.count("the file of places is damaged") == 1
+    assert "8.8.8.8" not in caplog.text
+    places.close()
 
 
 def link(service: Service, destination: str = "https://shop.example/a?b=1#c", **more: Any) -> Any:

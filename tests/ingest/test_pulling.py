@@ -18,9 +18,10 @@ from pydantic import SecretStr
 from relo_dsl.errors import UserError
 from relo_dsl.settings import App, Pull
 from relo_dsl.times import UNITS, format_instant, parse_instant
+from relo_server.ingest.appsflyer import record_of
 from relo_server.ingest.pulling import Cursor, Puller
 from tests.api.conftest import NOW, Service
-from tests.ingest.test_appsflyer import APP, GAID, message
+from tests.ingest.test_appsflyer import APP, GAID, at, message
 from tests.ingest.test_batch import stored
 from tests.ingest.test_pixel import kinds
 
@@ -184,9 +185,63 @@ def test_overlaps_and_postbacks_count_once(pulling: Pulling) -> None:
     pulling.clock.now += HOUR
     late = row(NOW - 20 * HOUR, "af_late")
     pulling.reports.rows["in_app_events_report"] += [late, row(NOW + 1)]
+    pulling.puller().pull()
+    stored(service, 3)
+    pulling.clock.now += 5 * HOUR
     done = {one.report: one for one in pulling.puller().pull()}["in_app_events_report"]
-    assert (done.rows, done.accepted) == (4, 2)
+    assert (done.rows, done.accepted) == (4, 1)
     stored(service, 4)
+
+
+def test_an_install_counts_once_however_it_comes(pulling: Pulling) -> None:
+    """A postback tells what it does not know by null and by an empty text, a report by nothing."""
+    service = pulling.service
+    apps = {APP: App(client=service.client, unsigned=True)}
+    service.house.settings = service.house.settings.model_copy(
+        update={"ingest": service.house.settings.ingest.model_copy(update={"apps": apps})}
+    )
+    for minute, absent in enumerate((None, "")):
+        told = at(NOW - (minute + 1) * MINUTE + 123)
+        sent = message(
+            "install", event_time=told, advertising_id=GAID, event_value=absent,
+            event_revenue=absent, blocked_reason=absent, conversion_type="install",
+        )  # fmt: skip
+        service.http.post("/postback/appsflyer", json=sent).raise_for_status()
+    stored(service, 2)
+    pulling.reports.rows["installs_report"] = [
+        row(NOW - (minute + 1) * MINUTE, "install") for minute in range(2)
+    ]
+    (done,) = pulling.puller(reports=("installs_report",)).pull()
+    assert (done.rows, done.accepted, done.refused) == (2, 0, 0)
+
+
+def test_an_hour_costs_one_call_for_each_report(pulling: Pulling) -> None:
+    """And whatever comes up to 26 hours late is found a few hours after it came."""
+    puller = pulling.puller(reports=("installs_report",))
+    for hour in range(60):
+        pulling.clock.now = NOW + hour * HOUR
+        if hour < 30:
+            came = row(pulling.clock.now - 25 * HOUR, f"late{hour}")
+            pulling.reports.rows.setdefault("installs_report", []).append(came)
+        puller.pull()
+        assert len(pulling.reports.asked) == hour + 1
+        assert pulling.cursor("installs_report") == pulling.clock.now
+    stored(pulling.service, 30)
+
+
+def test_a_cursor_never_goes_back(pulling: Pulling) -> None:
+    """Not where what is taken once more fails in its midst."""
+    Cursor(pulling.folder / APP / "installs_report").write(NOW - MINUTE)
+    pulling.reports.rows["installs_report"] = [
+        *(row(NOW - 25 * HOUR + number * MINUTE, f"e{number}") for number in range(40)),
+        *(row(NOW - 2 * MINUTE, f"f{number}") for number in range(40)),
+    ]
+    with pytest.raises(UserError, match="more than 30 rows in a minute"):
+        pulling.puller(reports=("installs_report",), most_rows=30).pull()
+    assert pulling.cursor("installs_report") == NOW - MINUTE
+    pulling.puller(reports=("installs_report",)).pull()
+    stored(pulling.service, 80)
+    assert pulling.cursor("installs_report") == NOW
 
 
 def test_what_fails_is_taken_the_next_time(pulling: Pulling) -> None:
@@ -219,15 +274,46 @@ def test_one_report_that_fails_keeps_no_other_back(pulling: Pulling) -> None:
     stored(pulling.service, 1)
 
 
-def test_a_long_absence_is_caught_up_day_by_day(pulling: Pulling) -> None:
-    Cursor(pulling.folder / APP / "installs_report").write(NOW - 5 * DAY)
-    pulling.puller(reports=("installs_report",)).pull()
-    spans = [
+def spans(pulling: Pulling) -> list[int]:
+    """How long the times were that were asked for."""
+    return [
         parse_instant(asked["to"] + "Z") - parse_instant(asked["from"] + "Z")
         for _, asked, _ in pulling.reports.asked
     ]
-    assert len(spans) == 7, "five days, and the 26 hours before"
-    assert max(spans) <= DAY
+
+
+def test_a_long_absence_is_caught_up_week_by_week(pulling: Pulling) -> None:
+    Cursor(pulling.folder / APP / "installs_report").write(NOW - 20 * DAY)
+    pulling.puller(reports=("installs_report",)).pull()
+    assert len(spans(pulling)) == 4, "twenty days, and the 26 hours before"
+    assert max(spans(pulling)) <= 7 * DAY
+    assert sum(spans(pulling)) == 20 * DAY + 26 * HOUR
+
+
+def test_a_catching_up_that_fails_goes_on_where_it_was(pulling: Pulling) -> None:
+    Cursor(pulling.folder / APP / "installs_report").write(NOW - 20 * DAY)
+    pulling.reports.rows["installs_report"] = [row(NOW - MINUTE, f"e{n}") for n in range(40)]
+    with pytest.raises(UserError, match="more than 30 rows in a minute"):
+        pulling.puller(reports=("installs_report",), most_rows=30).pull()
+    reached = pulling.cursor("installs_report")
+    assert reached is not None
+    assert reached >= NOW - HOUR
+    pulling.reports.asked.clear()
+    pulling.puller(reports=("installs_report",)).pull()
+    assert sum(spans(pulling)) <= 27 * HOUR + MINUTE
+    stored(pulling.service, 40)
+
+
+def test_a_busy_hour_makes_no_more_calls_afterwards(pulling: Pulling) -> None:
+    """What is asked for at once grows again."""
+    Cursor(pulling.folder / APP / "installs_report").write(NOW - 20 * DAY)
+    pulling.reports.rows["installs_report"] = [
+        row(NOW - 20 * DAY + number * MINUTE, f"e{number}") for number in range(120)
+    ]
+    pulling.puller(reports=("installs_report",), most_rows=30).pull()
+    assert spans(pulling)[-2] == 7 * DAY
+    assert len(spans(pulling)) < 40
+    stored(pulling.service, 120)
 
 
 def test_an_answer_that_is_full_is_taken_in_parts(pulling: Pulling) -> None:
@@ -248,6 +334,81 @@ def test_rows_that_are_wrong_are_dead_letters(pulling: Pulling) -> None:
     )
     (done,) = pulling.puller(reports=("installs_report",)).pull()
     assert (done.rows, done.accepted, done.refused) == (4, 1, 3)
+    stored(pulling.service, 3, "dead_letters")
+    letters = pulling.service.ok("GET", "/ingest/dead-letters")["letters"]
+    assert [one["record"] and one["record"]["t"] for one in letters] == ["a", "b", None]
+
+
+def test_a_number_beyond_all_use_keeps_no_row_back(pulling: Pulling) -> None:
+    pulling.reports.rows["installs_report"] = [
+        row(NOW - HOUR, "a", Event_Value='{"v":1e99999999999999999999}'), row(NOW - HOUR, "b")
+    ]  # fmt: skip
+    pulling.reports.rows["installs-retarget"] = [row(NOW - HOUR, "c")]
+    assert sum(one.accepted for one in pulling.puller().pull()) == 2
+    stored(pulling.service, 2)
+    stored(pulling.service, 1, "dead_letters")
+
+
+def test_a_row_that_raises_is_refused_by_itself(
+    pulling: Pulling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it is: in its reading, its checking or its writing."""
+    checked = pulling.service.house.intake.check
+
+    def reading(message: Any, *more: Any) -> Any:
+        if message["event_name"] == "bad_read":
+            raise ZeroDivisionError(message["appsflyer_id"])
+        return record_of(message, *more)
+
+    def checking(sent: Any, raws: Any) -> Any:
+        if any(isinstance(raw, dict) and raw["t"] == "bad_check" for raw in raws):
+            raise ZeroDivisionError(str(raws))
+        found = checked(sent, raws)
+        for record in found.records:
+            if isinstance(record, dict) and record["t"] == "bad_write":
+                record["props"]["x"] = object()
+        return found
+
+    monkeypatch.setattr("relo_server.ingest.pulling.record_of", reading)
+    monkeypatch.setattr(pulling.service.house.intake, "check", checking)
+    names = ["good", "bad_read", "bad_check", "bad_write", "better"]
+    pulling.reports.rows["installs_report"] = [row(NOW - HOUR, name) for name in names]
+    (done,) = pulling.puller(reports=("installs_report",)).pull()
+    assert (done.rows, done.accepted, done.refused) == (5, 2, 3)
+    stored(pulling.service, 2)
+    stored(pulling.service, 3, "dead_letters")
+    letters = pulling.service.ok("GET", "/ingest/dead-letters")["letters"]
+    assert [one["reason"] for one in letters] == [
+        "the row cannot be read: ZeroDivisionError", "the row cannot be read: ZeroDivisionError",
+        "the row cannot be read: TypeError",
+    ]  # fmt: skip
+    assert GAID not in caplog.text
+    assert "1700000000000" not in caplog.text
+
+
+def test_a_report_that_fails_unexpectedly_keeps_no_other_back(
+    pulling: Pulling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(report: str, asked: dict[str, str]) -> bytes:
+        if report == "installs_report":
+            return b"Event Time,AppsFlyer ID\n" * 3
+        return Reports.answer(pulling.reports, report, asked)
+
+    monkeypatch.setattr(pulling.reports, "answer", answer)
+    keep = pulling.service.house.intake.keep
+
+    def failing(checked: Any) -> Any:
+        if checked.refused:
+            raise ZeroDivisionError
+        return keep(checked)
+
+    monkeypatch.setattr(pulling.service.house.intake, "keep", failing)
+    pulling.reports.rows["installs-retarget"] = [row(NOW - HOUR, "c")]
+    with pytest.raises(UserError, match=f"AppsFlyer's installs_report of {APP}: ZeroDivisionError"):
+        pulling.puller().pull()
+    stored(pulling.service, 1)
+    assert "Traceback" in caplog.text
+    assert pulling.cursor("installs_report") is None
 
 
 def test_no_raw_id_is_kept(pulling: Pulling) -> None:

@@ -8,9 +8,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 #: What the list of ua-parser does not call a spider: tools, previews, monitors, headless browsers.
+#: Cubot makes phones. Viber's own browser is a Mozilla, as all are; what begins with its name looks
+#: at links for a preview.
 _TOOL = re.compile(
-    r"bot\b|crawl|spider|preview|monitor|headless|lighthouse|scan|fetch|curl/|wget/|python|java/|"
-    r"go-http|okhttp|axios|node|httpclient|libwww|ruby|perl|phantom|selenium|playwright|puppeteer",
+    r"(?<!\bcu)bot\b|^viber\b|imageproxy|crawl|spider|preview|monitor|headless|lighthouse|scan|"
+    r"fetch|curl/|wget/|python|java/|go-http|okhttp|axios|node|httpclient|libwww|ruby|perl|phantom|"
+    r"selenium|playwright|puppeteer",
     re.IGNORECASE,
 )
 #: Of a user agent; what is longer is none.

@@ -10,7 +10,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -19,7 +21,9 @@ from relo_dsl.errors import UserError
 from relo_dsl.records import RecordError
 from relo_dsl.times import TimeError, parse_instant
 from relo_server.ingest.identifiers import advertising_id, sha256_hex
-from relo_server.ingest.payloads import decode
+from relo_server.ingest.intake import Unwanted
+from relo_server.ingest.payloads import decode, encode
+from relo_server.ingest.protect import kind_of_key
 
 MOST_BYTES = 256 * 2**10
 #: What is kept of a message, and under which name.
@@ -45,6 +49,10 @@ _NAMES = {
     "uninstall": "uninstall",
 }
 _FRAUD = ("blocked_reason", "fraud_reason")
+#: A name in a text that is JSON in part, maybe with quotes that are escaped, and what stands under
+#: it. Both take linear time.
+_NAME = re.compile(r'"((?:[^"\\]|\\[^"]){0,100})\\{0,3}"\s{0,20}:\s{0,20}', re.DOTALL)
+_UNDER = re.compile(r'"(?:[^"\\]|\\.)*"?|\\+"[^"]*"?|[\[{].*|[^,}\]]*', re.DOTALL)
 
 
 class Unsigned(UserError):
@@ -79,31 +87,53 @@ def verify(body: bytes, signature: str | None, keys: Iterable[bytes], encoding: 
         raise Unsigned("the signature does not fit", "see `keys` and `signature` in relo.toml")
 
 
-def record_of(message: Mapping[str, Any], now: int, window: int) -> dict[str, Any] | RecordError:
-    """The record that a message is; an error where it cannot be one, or is older than `window`.
+def record_of(message: Mapping[str, Any], now: int, window: int) -> dict[str, Any] | Unwanted:
+    """The record that a message is; what it would be where it cannot be one, or is older than
+    `window`.
 
     The same message is the same record, whenever and however it comes.
     """
     told = message.get("event_time")
+    device = _device(message)
+    name = _name(message)
+    record: dict[str, Any] = {"t": name, "ts": told, "props": _props(message)}
+    if device is not None:
+        record["did"] = device
     try:
         time = parse_instant(str(told))
     except TimeError:
-        return RecordError("expected a time as AppsFlyer writes it", "event_time", told)
-    if time < now - window:
-        return RecordError("the message is older than the replay window", "event_time", told)
-    device = _device(message)
+        return Unwanted(
+            record, RecordError("expected a time as AppsFlyer writes it", "event_time", told)
+        )
+    record["ts"] = min(time, now)
     if device is None:
-        return RecordError("the message names no device", "appsflyer_id")
-    name = _name(message)
-    id_ = [
-        message["app_id"], message.get("appsflyer_id"), name, time // 1000,
-        message.get("event_value"),
+        return Unwanted(record, RecordError("the message names no device", "appsflyer_id"))
+    record["eid"] = _id(message, name, time, device)
+    if time < now - window:
+        return Unwanted(
+            record, RecordError("the message is older than the replay window", "event_time", told)
+        )
+    return record
+
+
+def _id(message: Mapping[str, Any], name: str, time: int, device: str) -> str:
+    """The same for a postback and a report's row, which tells times to the second."""
+    parts = [
+        message["app_id"], _told(message.get("appsflyer_id")) or device, name, time // 1000,
+        _told(message.get("event_value")),
     ]  # fmt: skip
-    digest = hashlib.sha256(msgspec.json.encode(id_)).hexdigest()
-    return {
-        "t": name, "ts": min(time, now), "did": device, "eid": f"af/{digest[:40]}",
-        "props": _props(message),
-    }  # fmt: skip
+    digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    return f"af/{digest[:40]}"
+
+
+def _told(value: object) -> str | None:
+    """A field as both ways tell it: a text, and None for nothing. In a postback that is null or an
+    empty text, in a report an empty cell.
+    """
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else encode(value).decode()
+    return None if text.strip() in ("", "null") else text
 
 
 def _name(message: Mapping[str, Any]) -> str:
@@ -123,30 +153,60 @@ def _device(message: Mapping[str, Any]) -> str | None:
         if isinstance(value, str) and (found := advertising_id(value)) is not None:
             return found
     value = message.get("appsflyer_id")
-    return value if isinstance(value, str) and value else None
+    return _told(value) if isinstance(value, str) else None
 
 
 def _props(message: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    value = message.get("event_value")
-    if isinstance(value, str) and value.strip().startswith("{"):
-        try:
-            value = decode(value.encode())
-        except msgspec.DecodeError:
-            value = None
-    if isinstance(value, Mapping):
-        found |= value
+    value = _told(message.get("event_value"))
+    if value is not None:
+        inside = _json(value)
+        if isinstance(inside, str):
+            inside = _json(inside)
+        if isinstance(inside, Mapping):
+            found |= inside
+        else:  # AppsFlyer cuts long ones
+            found["event_value"] = _without_identifiers(value)
     for field, name in _KEPT.items():
         if message.get(field) not in (None, ""):
             found[name] = message[field]
     revenue = message.get("event_revenue")
     if isinstance(revenue, str):
-        try:
-            revenue = decode(revenue.encode())
-        except msgspec.DecodeError:
-            revenue = None
-    if revenue is not None and not isinstance(revenue, bool):
+        number = _json(revenue)
+        # What is no number stays a text: whether it may, the catalog says.
+        known = isinstance(number, int | Decimal) and not isinstance(number, bool)
+        revenue = number if known else _told(revenue)
+    if revenue is not None:
         found["revenue"] = revenue
-    if isinstance(message.get("customer_user_id"), str) and message["customer_user_id"]:
-        found["customer_user_id_sha256"] = sha256_hex(message["customer_user_id"])
+    user = _told(message.get("customer_user_id"))
+    if user is not None:
+        found["customer_user_id_sha256"] = sha256_hex(user)
     return found
+
+
+def _json(text: str) -> Any:
+    """What a text says in JSON; None where it is none, or has numbers beyond all use."""
+    try:
+        return decode(text.encode())
+    except (msgspec.DecodeError, RecursionError, ArithmeticError):
+        return None
+
+
+def _without_identifiers(text: str) -> str:
+    """A text that may be a part of an object, without what stands under names of identifiers: no
+    intake would know it there.
+    """
+    parts: list[str] = []
+    done = 0
+    for found in _NAME.finditer(text):
+        if found.start() < done or kind_of_key(_unescaped(found[1])) is None:
+            continue
+        under = _UNDER.match(text, found.end())
+        parts += (text[done : found.end()], "…")
+        done = found.end() if under is None else under.end()
+    return "".join((*parts, text[done:]))
+
+
+def _unescaped(name: str) -> str:
+    found = _json(f'"{name}"')
+    return found if isinstance(found, str) else name

@@ -17,6 +17,9 @@ ENCODINGS = ("gzip", "zstd")
 _PIECE = 2**20
 _SPACES = " \t\r\n"
 _anything = json.JSONDecoder()
+_FIRST_PIECE = 64
+#: Gzip files in one body: as many as it has records by default. Each takes time, even if empty.
+_MOST_MEMBERS = 10_000
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -48,17 +51,28 @@ def unpacked(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def _gzip(body: bytes, most: int) -> bytes | None:
-    parts, size, rest = [], 0, body
+    parts, size = [], 0
+    whole, start, members = memoryview(body), 0, 0
     try:
-        while rest:  # a file may be several, one after the other
-            one = zlib.decompressobj(wbits=31)
-            parts.append(one.decompress(rest, most + 1 - size))
-            size += len(parts[-1])
-            if size > most:
-                return None
-            if not one.eof:
-                raise UserError("the body ends in the midst of its gzip data", "send it whole")
-            rest = one.unused_data
+        while start < len(body):  # a file may be several, one after the other
+            members += 1
+            if members > _MOST_MEMBERS:
+                raise UserError(
+                    f"the body is more than {_MOST_MEMBERS:,} gzip files in a row",
+                    "pack it as one",
+                )
+            one, piece = zlib.decompressobj(wbits=31), _FIRST_PIECE
+            while not one.eof:
+                if start == len(body):
+                    raise UserError("the body ends in the midst of its gzip data", "send it whole")
+                part = whole[start : start + piece]
+                parts.append(one.decompress(part, most + 1 - size))
+                size += len(parts[-1])
+                if size > most:
+                    return None
+                start += len(part) - len(one.unused_data)
+                # What comes after the end is copied: no more of it than the file had so far.
+                piece = min(2 * piece, _PIECE)
     except zlib.error as error:
         raise UserError("the body is not gzip", "leave `Content-Encoding` out") from error
     return b"".join(parts)

@@ -6,7 +6,12 @@ with the same id, so whatever comes twice, by overlap, by repetition or by both 
 The cursor moves when everything before it is on disk; whatever ends a pull midway, the next one
 begins where it stood. Reports are read as they come and never written: they hold raw ids.
 
-https://support.appsflyer.com/hc/en-us/articles/360007530258 (parameters, limits and columns).
+AppsFlyer counts calls, for each report, app and day, so an hour is to cost one. Mostly it reaches
+back a little; a few times a day it reaches back as far as rows may be late, from a second cursor:
+the instant by which everything before it, the late rows too, had been asked for.
+
+https://support.appsflyer.com/hc/en-us/articles/360007530258 (parameters and columns),
+https://support.appsflyer.com/hc/en-us/articles/207034366 (how many calls).
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from relo_dsl.records import RecordError
 from relo_dsl.settings import App, Ingest
 from relo_dsl.times import UNITS, format_instant, parse_instant
 from relo_server.ingest.appsflyer import record_of
-from relo_server.ingest.intake import Intake, Sent
+from relo_server.ingest.intake import Checked, Intake, Raw, Sent
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,7 +42,9 @@ SOURCE = "appsflyer-pull"
 #: Records kept at a time.
 _TOGETHER = 5_000
 #: The longest that is asked for at once, and the shortest that a full answer is cut into.
-_LONGEST, _SHORTEST = UNITS["d"], UNITS["min"]
+_LONGEST, _SHORTEST = UNITS["w"], UNITS["min"]
+#: How often rows that are very late are looked for, and how late others may be.
+_LATE_EVERY, _SHORTLY = 6 * UNITS["h"], 2 * UNITS["h"]
 #: How long a row may be late.
 _HISTORY = 90 * UNITS["d"]
 _NEEDED = {"event_time", "appsflyer_id"}
@@ -91,45 +98,82 @@ class Puller:
                         told = f"{report} of {name}: {_plain(error)}"
                         _log.warning("AppsFlyer's %s", told)
                         failed = failed or UserError(f"AppsFlyer's {told}", "tried again next time")
+                    except Exception as error:  # whatever it is, the others go on
+                        told = f"{report} of {name}: {type(error).__name__}"
+                        _log.exception("AppsFlyer's %s", told)
+                        failed = failed or UserError(f"AppsFlyer's {told}", "the log says more")
         if failed is not None:
             raise failed
         return done
 
     def _report(self, http: httpx.Client, name: str, app: App, report: str) -> Pulled:
         cursor = Cursor(self._folder / name / report)
+        late = Cursor(self._folder / name / f"{report}.late")
         now = self._clock()
-        since = cursor.read()
-        if since is None:
+        taken, looked = cursor.read(), late.read()
+        overlap = self._pull.overlap_hours * UNITS["h"]
+        cursors = [cursor, late]
+        if taken is None:
             start = now - self._pull.first_hours * UNITS["h"]
+        elif looked is None or now - looked >= _LATE_EVERY:
+            # What was not there when they were looked for came after that, no later than it may.
+            start = min(taken, looked or taken) - overlap
         else:
-            start = since - self._pull.overlap_hours * UNITS["h"]
+            start = taken - min(overlap, _SHORTLY)
+            cursors = [cursor]
         start = max(start, now - _HISTORY)
         rows = accepted = refused = 0
         length = _LONGEST
         while start < now:
             end = min(start + length, now)
+            count = 0
             try:
                 for found in self._batches(http, name, app, report, start, end):
-                    checked = self._intake.check(Sent(app.client, SOURCE, now), found)
-                    self._intake.keep(checked).result()
-                    rows += len(found)
+                    checked = self._kept(Sent(app.client, SOURCE, now), found)
+                    count += len(found)
                     accepted += len(checked.records)
                     refused += len(checked.refused)
             except _Full:
+                rows += count
                 if length <= _SHORTEST:
                     raise UserError(
                         f"more than {self._pull.most_rows:,} rows in a minute",
                         "take them with AppsFlyer's Data Locker",
                     ) from None
-                length = max(length // 2, _SHORTEST)
+                length = max(min(length, end - start) // 2, _SHORTEST)
                 continue
-            cursor.write(end)
+            rows += count
+            for one in cursors:
+                one.advance(end)
             start = end
+            if 3 * count < self._pull.most_rows:
+                length = min(2 * length, _LONGEST)
         return Pulled(name, report, rows, accepted, refused)
+
+    def _kept(self, sent: Sent, found: list[Raw]) -> Checked:
+        """Has rows on disk. One that cannot even be checked is refused; it keeps none back."""
+        try:
+            checked = self._intake.check(sent, found)
+            self._intake.keep(checked).result()
+        except (UserError, OSError):
+            raise
+        except Exception:
+            # They count once, so those that are there already may come again.
+            checked = self._intake.check(sent, [self._good(sent, raw) for raw in found])
+            self._intake.keep(checked).result()
+        return checked
+
+    def _good(self, sent: Sent, raw: Raw) -> Raw:
+        """A row that can be kept; what is wrong with any other."""
+        try:
+            _ = self._intake.check(sent, [raw]).payload
+        except Exception as error:
+            return _unreadable(error)
+        return raw
 
     def _batches(
         self, http: httpx.Client, name: str, app: App, report: str, start: int, end: int
-    ) -> Iterator[list[dict[str, Any] | RecordError]]:
+    ) -> Iterator[list[Raw]]:
         assert app.token is not None
         headers = {
             "Authorization": f"Bearer {app.token.get_secret_value()}", "Accept": "text/csv",
@@ -153,11 +197,19 @@ class Puller:
         if count >= self._pull.most_rows:
             raise _Full
 
-    def _record(self, row: dict[str | None, Any], name: str) -> dict[str, Any] | RecordError:
+    def _record(self, row: dict[str | None, Any], name: str) -> Raw:
         if None in row:
             return RecordError("the row has more cells than the header")
-        message = {str(column): value for column, value in row.items() if value not in (None, "")}
-        return record_of({**message, "app_id": name}, self._clock(), _HISTORY + UNITS["d"])
+        message = {str(column): value for column, value in row.items()}
+        try:
+            return record_of({**message, "app_id": name}, self._clock(), _HISTORY + UNITS["d"])
+        except Exception as error:
+            return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> RecordError:
+    # Not what the error says: that may be of the row, which is no text for a log.
+    return RecordError(f"the row cannot be read: {type(error).__name__}")
 
 
 def _asked(instant: int) -> str:
@@ -224,6 +276,12 @@ class Cursor:
             raise UserError(
                 f"{self._path} is no cursor", "delete it: the report is taken from the beginning"
             ) from error
+
+    def advance(self, instant: int) -> None:
+        """Writes a later instant than it has; it never goes back."""
+        there = self.read()
+        if there is None or instant > there:
+            self.write(instant)
 
     def write(self, instant: int) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
