@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-import pytest
-
 from relo_dsl.engine import Engine
 from relo_server.ingest.intake import Intake, Sent
 from relo_server.spool import SpoolWriter
@@ -37,16 +35,26 @@ def waiting(project: Project, count: int, *, away: bool) -> None:
         shutil.rmtree(settings.data / "spool")
 
 
-@pytest.mark.parametrize("away", [False, True])
-def test_what_waits_is_stored_once(store: Project, engine: Engine, away: bool) -> None:
-    waiting(store, 30, away=away)
+def test_what_waits_is_stored_once(store: Project, engine: Engine) -> None:
+    waiting(store, 30, away=False)
     done = store.json("replay")
-    assert done["in_service"] is False
-    assert (done["adopted"] > 5) is away
+    assert done == {"adopted": 0, "stored": 30, "in_service": False, "others": {}}
+    assert purchases(engine, store.client) == 30
+    waiting(store, 30, away=False)
+    assert store.ok("replay").stdout == "0 events stored\n"
+    assert purchases(engine, store.client) == 30
+
+
+def test_what_another_had_in_storage_is_stored_when_told_to(store: Project, engine: Engine) -> None:
+    waiting(store, 30, away=True)
+    (others,) = store.json("replay")["others"].items()
+    assert others[0] == "elsewhere"
+    assert others[1] > 5
+    assert "relo replay --place elsewhere" in store.ok("replay").stdout
+    assert purchases(engine, store.client) == 0
+    done = store.json("replay", "--place", "elsewhere")
+    assert (done["adopted"], done["others"]) == (others[1], {})
     assert done["stored"] == purchases(engine, store.client) > 20
-    assert store.json("replay") == {"adopted": 0, "stored": 0, "in_service": False}
-    waiting(store, 30, away=away)
-    shown = store.ok("replay").stdout
-    assert ("were in storage alone" in shown) is away
-    assert shown.endswith("events stored\n")
-    assert purchases(engine, store.client) == done["stored"]
+    wrong = store.run("replay", "--place", "elsewhere")
+    assert wrong.exit_code != 0
+    assert "nothing of `elsewhere`" in wrong.output

@@ -148,7 +148,7 @@ def test_a_disk_that_is_lost_while_much_is_in_storage(house: House) -> None:
     shutil.rmtree(house.folder)
     house.fail()
     house.open()
-    assert adopt(storage, house.folder, None) == objects
+    assert adopt(storage, house.folder, "here") == objects
     house.store()
     rows, different = house.count()
     assert rows == different > 500, "all that was in storage; what was on the disk alone is lost"

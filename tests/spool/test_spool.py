@@ -196,27 +196,51 @@ def test_old_segments_are_closed_so_that_they_can_go(tmp_path: Path, reader: Spo
         now[0] += 3_600
         kept(writer, b"two")
         kept(writer, b"three")
-    frames = reader.read(2**30)
-    reader.release(frames[1].end)
-    assert taken(reader) == []
-    assert len([path for path in folder.iterdir() if path.suffix == ".spool"]) == 1
+        frames = reader.read(2**30)
+        reader.release(frames[1].end)
+        assert taken(reader) == []
+        assert len([path for path in folder.iterdir() if path.suffix == ".spool"]) == 1
 
 
 def test_a_payload_is_rewritten_where_its_segment_is_closed(
     tmp_path: Path, reader: SpoolReader
 ) -> None:
+    def without(payload: bytes) -> bytes:
+        return b"" if payload.startswith(b"erase") else payload
+
     folder = tmp_path / "spool"
-    for number in range(2):
-        with SpoolWriter(folder, reserve_bytes=0) as writer:
-            kept(writer, b"keep %d" % number, b"erase %d" % number)
-    first = reader.read(1)[0]
-    changed = reader.rewrite(lambda payload: b"" if payload.startswith(b"erase") else payload)
-    assert changed == 1, "the last segment may still be written"
+    with SpoolWriter(folder, reserve_bytes=0) as writer:
+        kept(writer, b"keep 0", b"erase 0")
+    with SpoolWriter(folder, reserve_bytes=0) as writer:
+        kept(writer, b"keep 1", b"erase 1")
+        first = reader.read(1)[0]
+        assert reader.rewrite(without) == 1, "the last segment is still being written"
+        content = b"".join(path.read_bytes() for path in folder.iterdir())
+        assert b"erase 0" not in content
+        assert b"erase 1" in content
+    assert reader.rewrite(without) == 1, "now it is not"
     assert first.payload == b"keep 0"
-    assert taken(reader) == [b"", b"keep 1", b"erase 1"]
-    content = b"".join(path.read_bytes() for path in folder.iterdir())
-    assert b"erase 0" not in content
-    assert b"erase 1" in content
+    assert taken(reader) == [b"", b"keep 1", b""]
+    assert b"erase" not in b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def test_nothing_is_left_where_nobody_writes_any_more(tmp_path: Path, reader: SpoolReader) -> None:
+    folder = tmp_path / "spool"
+    for number in range(3):  # the numbers go on, whatever is gone
+        with SpoolWriter(folder, reserve_bytes=0) as writer:
+            kept(writer, b"one %d" % number, b"two %d" % number)
+        (last,) = folder.glob("*.spool")
+        with last.open("ab") as file:
+            file.write(b"a torn end")
+        frames = reader.read(2**30)
+        assert [frame.payload for frame in frames] == [b"one %d" % number, b"two %d" % number]
+        reader.again()  # they could not be stored
+        frames = reader.read(2**30)
+        assert len(frames) == 2
+        reader.release(frames[-1].end)
+        assert reader.read(2**30) == []
+        assert list(folder.glob("*.spool")) == []
+        assert reader.pending().bytes == 0
 
 
 def test_what_is_broken_is_skipped_and_copied_aside(

@@ -16,29 +16,42 @@ if TYPE_CHECKING:
 
 
 @click.command("replay")
+@click.option(
+    "--place", "lost", multiple=True, metavar="PLACE",
+    help="Also take what an installation whose disk was lost has there; may be repeated.",
+)  # fmt: skip
 @json_option
 @with_settings("catalog", "events", "sets", "data")
-def command(as_json: bool, settings: Settings) -> None:
+def command(lost: tuple[str, ...], as_json: bool, settings: Settings) -> None:
     """Store events that were acknowledged and wait: on the disk, and in object storage.
 
-    `relo serve` does so by itself. This also takes what is in the storage alone, of installations
-    whose disk was lost, and stores it in order, each event once. Beside a running service it only
-    hands that over.
+    `relo serve` does so by itself. What other installations have in the same storage is shown; it
+    is taken with --place, where their disk was lost and they had the same stores and key. Beside a
+    running service this only hands it over.
 
     \b
     Example:
       relo replay
+      relo replay --place 0123456789abcdef
     """
 
     from relo_dsl.cli.output import emit_json, fail
     from relo_dsl.engine.lock import InUse
     from relo_server.cli.stores import open_engine, open_sets, open_spools
-    from relo_server.spool.overflow import Storage, adopt
+    from relo_server.spool.overflow import Storage, adopt, place_of, places
 
     storage, folder = Storage.of(settings), settings.data / "spool"
     folder.mkdir(parents=True, exist_ok=True)
+    adopted, others = 0, {}
     try:
-        adopted = 0 if storage is None else adopt(storage, folder, None)
+        if storage is not None:
+            mine = place_of(folder)
+            there = places(storage)
+            for place in lost:
+                if place not in there:
+                    fail(f"the storage has nothing of `{place}`", "`relo replay` shows what it has")
+            adopted = sum(adopt(storage, folder, place) for place in {mine, *lost})
+            others = {place: there[place] for place in sorted(there) if place not in {mine, *lost}}
     except OSError as error:
         fail(f"the storage cannot be looked through: {error}", "see `overflow` under [ingest]")
     stored, in_service = 0, False
@@ -57,10 +70,14 @@ def command(as_json: bool, settings: Settings) -> None:
     except OSError as error:
         fail(str(error), "what waits is still there: see to it, and call this again")
     if as_json:
-        emit_json({"adopted": adopted, "stored": stored, "in_service": in_service})
+        answer = {"adopted": adopted, "stored": stored, "in_service": in_service, "others": others}
+        emit_json(answer)
         return
     if adopted:
         click.echo(f"{adopted:,} segments were in storage alone")
+    for place, count in others.items():
+        click.echo(f"{count:,} segments of another installation are there: if its disk was lost, "
+                   f"`relo replay --place {place}`")  # fmt: skip
     if in_service:
         click.echo("a running service has the stores, and stores what waits")
     else:

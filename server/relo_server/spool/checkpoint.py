@@ -10,6 +10,8 @@ from relo_server.spool.files import Files
 from relo_server.spool.frames import START, Position
 
 CHECKPOINT = "checkpoint"
+#: Held by whoever writes to the folder.
+WRITER = "writer.lock"
 _log = logging.getLogger("relo.spool")
 
 

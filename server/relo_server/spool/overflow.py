@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,10 +38,11 @@ class Missing(StorageError):
 
 
 class Away(NamedTuple):
-    """Where a segment is, and how large."""
+    """Where a segment is, and how large; `released` where it may be gone, for it is not needed."""
 
     object: str
     size: int
+    released: bool = False
 
 
 class Storage:
@@ -157,13 +159,9 @@ class Overflow:
         data = files.read(path, 0, files.size(path))
         name = f"{self.prefix}/{segment.name}"
         self.storage.put(name, data)
-        files.replace(folder / note_of(segment), _told(name, len(data)))
+        write_note(files, folder / note_of(segment), Away(name, len(data)))
         files.remove(path)
         return len(data)
-
-
-def _told(name: str, size: int) -> bytes:
-    return json.dumps({"object": name, "size": size}).encode()
 
 
 def note_of(segment: Segment) -> str:
@@ -182,9 +180,14 @@ def read_note(files: Files, path: Path) -> Away:
     """What a note says. Raises StorageError for one that says nothing."""
     try:
         told = json.loads(files.read(path, 0, 4_096))
-        return Away(str(told["object"]), int(told["size"]))
+        return Away(str(told["object"]), int(told["size"]), bool(told.get("released", False)))
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is damaged: it does not say where the segment is") from error
+
+
+def write_note(files: Files, path: Path, away: Away) -> None:
+    """Says where a segment is; on disk when it returns. Raises OSError."""
+    files.replace(path, json.dumps(away._asdict()).encode())
 
 
 def place_of(spools: Path) -> str:
@@ -198,13 +201,19 @@ def place_of(spools: Path) -> str:
         return path.read_text(encoding="ascii").strip()
 
 
-def adopt(storage: Storage, spools: Path, place: str | None) -> int:
-    """Gives the objects without a note spools of their own, in the order in which they were
-    written; how many there were. Those of one `place`, or of all (None). Raises OSError.
+def places(storage: Storage) -> Counter[str]:
+    """The places of which segments are in storage, and how many. Raises StorageError."""
+    names = (name for name in storage.sizes() if segment_of(name.rpartition("/")[2]) is not None)
+    return Counter(name.partition("/")[0] for name in names)
+
+
+def adopt(storage: Storage, spools: Path, place: str) -> int:
+    """Gives the objects of a place that have no note spools of their own, in the order in which
+    they were written; how many there were. Raises OSError.
     """
     files = RealFiles()
     # In this order: whatever is on its way there meanwhile has a file, or else a note.
-    objects = storage.sizes(place or "")
+    objects = storage.sizes(place)
     left = {name for name in objects if not (spools / _file_of(name)).exists()}
     left -= {read_note(files, path).object for path in spools.glob(f"*/*{_NOTE}")}
     orphans: dict[str, list[tuple[Segment, str, int]]] = {}
@@ -216,7 +225,7 @@ def adopt(storage: Storage, spools: Path, place: str | None) -> int:
     for found in orphans.values():
         folder = _new_folder(spools)
         for segment, name, size in sorted(found):
-            files.replace(folder / note_of(segment), _told(name, size))
+            write_note(files, folder / note_of(segment), Away(name, size))
     count = sum(map(len, orphans.values()))
     if count:
         _log.warning("%d segments of events that are in storage alone are stored now", count)

@@ -6,13 +6,14 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from relo_dsl.engine.lock import FolderLock
-from relo_server.spool.checkpoint import CHECKPOINT, checkpoint
+from relo_dsl.errors import UserError
+from relo_server.spool.checkpoint import CHECKPOINT, WRITER, checkpoint
 from relo_server.spool.files import Files, RealFiles
 from relo_server.spool.frames import (
     HEAD_BYTES,
@@ -30,6 +31,7 @@ from relo_server.spool.overflow import (
     note_of,
     noted,
     read_note,
+    write_note,
 )
 
 #: Read from the disk at a time; a frame that is larger is read whole.
@@ -103,7 +105,40 @@ class SpoolReader:
                     return found
         if not found:
             self._drop()  # the writer may have closed what was released before
+            found = self._finished()
         return found
+
+    def _finished(self) -> list[Frame]:
+        """What is left in the last segment where nobody writes any more: all else is released. The
+        segment goes with the call that finds nothing.
+        """
+        last = self._segments()[-1:]
+        if not last or last[0].number < self._next.segment or not self._size(last[0]):
+            return []
+        with self._unwritten() as ended:
+            if not ended:
+                return []
+            (segment,) = last
+            found = list(self._frames(segment, last=True))
+            if not found:
+                self.released = Position(segment.number, self._next.offset)
+                self._note_released()  # first: a number below it is not taken again
+                with self._removing:
+                    self._remove(segment)
+        return found
+
+    @contextmanager
+    def _unwritten(self) -> Iterator[bool]:
+        """Whether nobody writes here; meanwhile nobody begins to."""
+        try:
+            lock = FolderLock(self._folder / WRITER, "spool", None)
+        except UserError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def again(self) -> None:
         """From the last release on, once more."""
@@ -119,11 +154,14 @@ class SpoolReader:
         self.released = upto
         self._next = max(self._next, upto)
         self._drop()  # first, because it makes room
-        told = json.dumps({"segment": upto.segment, "offset": upto.offset}).encode()
         try:
-            self._files.replace(self._folder / CHECKPOINT, told)
+            self._note_released()
         except OSError as error:
             _log.warning("the checkpoint of the spool %s is not written: %s", self._folder, error)
+
+    def _note_released(self) -> None:
+        told = {"segment": self.released.segment, "offset": self.released.offset}
+        self._files.replace(self._folder / CHECKPOINT, json.dumps(told).encode())
 
     def _drop(self) -> None:
         """Removes the segments before the checkpoint's, and that one too where it is read to its
@@ -148,7 +186,9 @@ class SpoolReader:
             return
         try:
             if self._storage is not None:
-                self._storage.delete(read_note(self._files, self._folder / note).object)
+                away = read_note(self._files, self._folder / note)
+                write_note(self._files, self._folder / note, away._replace(released=True))
+                self._storage.delete(away.object)
         except StorageError as error:
             _log.warning("what is stored stays in storage for now: %s", error)
         else:
@@ -171,8 +211,13 @@ class SpoolReader:
         Returns how many changed. Each segment is replaced whole: after a crash it is the old or
         the new one, and calling again finishes the rest.
         """
+        with self._unwritten() as ended:
+            segments = self._segments()
+            return self._rewritten(segments if ended else segments[:-1], change)
+
+    def _rewritten(self, segments: list[Segment], change: Callable[[bytes], bytes]) -> int:
         changed = 0
-        for segment in self._segments()[:-1]:
+        for segment in segments:
             data = self._whole(segment)
             parts, here = [], 0
             for found in frames_in(data, segment.salt, 0, last=True):
@@ -227,9 +272,14 @@ class SpoolReader:
             try:
                 fetched = self._fetched = segment, self._stored().get(away.object)
             except Missing:
-                _log.error("%s is gone: whoever removed it has its events, or nobody", away.object)
-                self._missing.add(segment)
-                return b""
+                if away.released:
+                    self._missing.add(segment)
+                    return b""
+                raise StorageError(
+                    f"{away.object} is not in the storage that `ingest.overflow` names: bring it "
+                    "back. If its events are stored already, or nobody has them any more, remove "
+                    f"{self._folder / note_of(segment)}"
+                ) from None
         return fetched[1][start : start + most]
 
     def _whole(self, segment: Segment) -> bytes:

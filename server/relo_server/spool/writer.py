@@ -16,7 +16,7 @@ from typing import Self
 
 from relo_dsl.engine.lock import FolderLock
 from relo_dsl.errors import UserError
-from relo_server.spool.checkpoint import checkpoint
+from relo_server.spool.checkpoint import WRITER, checkpoint
 from relo_server.spool.errors import SpoolError, SpoolFull
 from relo_server.spool.files import Files, Handle, RealFiles
 from relo_server.spool.frames import HEAD_BYTES, MAX_PAYLOAD, Segment, frame, segment_of
@@ -55,7 +55,7 @@ class SpoolWriter:
         """Past three quarters of `limit_bytes` closed segments go into `overflow`, where there is
         one. Raises UserError where another process writes here, OSError as the disk does."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FolderLock(folder / "writer.lock", "spool", None)
+        self._lock = FolderLock(folder / WRITER, "spool", None)
         self._folder = folder
         self._files = files or RealFiles()
         self._segment_bytes = segment_bytes
