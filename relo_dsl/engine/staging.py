@@ -20,6 +20,7 @@ one `commit`, moved by the engine itself:
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -40,6 +41,7 @@ from relo_dsl.columns import (
 from relo_dsl.engine.arrow import ID, staged_columns
 from relo_dsl.engine.client import ONE_PART
 from relo_dsl.engine.erase import delete_devices
+from relo_dsl.engine.errors import EngineError
 from relo_dsl.engine.migrate import apply_catalog
 from relo_dsl.engine.restamp import restamp
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from relo_dsl.engine.batch import Batch
     from relo_dsl.engine.client import Engine
 
+#: How long is waited for what another one stores, and how often is looked: seconds.
+_PATIENCE_SECONDS, _LOOK_SECONDS = 60.0, 0.1
 TABLES = ("events", "traits", "scores", "consent")
 #: As `relo_dsl.records.tie_of`.
 _TIE = f"DEFAULT reinterpretAsUInt64(reverse(substring(SHA256({ID}), 1, 8)))"
@@ -99,6 +103,7 @@ class Staging:
             client: replace(usual, default_flags=catalog.flags_of(client))
             for client in catalog.consent_defaults
         } | dict(rules or {})
+        self._storing = f"relo-store/{engine.database}/"
         self._prefix = f"staged_{secrets.token_hex(4)}"
         self.tables = {name: f"{self._prefix}_{name}" for name in TABLES}
         self._columns = staged_columns(catalog)
@@ -134,6 +139,7 @@ class Staging:
             return self._commit()
 
     def _commit(self) -> Committed:
+        self._wait_for_others()
         self._collect_ids()
         staged = self._counts()
         if not any(staged.values()):
@@ -158,6 +164,26 @@ class Staging:
         self._clear()
         accepted = {name: staged[name] - dropped[name] for name in TABLES}
         return Committed(accepted, sum(dropped.values()) - erased, corrected, erased)
+
+    def _wait_for_others(self) -> None:
+        """A server may go on with what it was told to store before the connection broke; whoever
+        repeats that would not see it yet.
+        """
+        engine = self._engine
+        if engine.is_embedded:
+            return
+        processes = "system.processes"
+        if engine.cluster is not None:
+            processes = f"clusterAllReplicas(`{engine.cluster.name}`, {processes})"
+        query = (
+            f"SELECT count() FROM {processes} "
+            "WHERE startsWith(initial_query_id, {own:String}) SETTINGS skip_unavailable_shards = 1"
+        )
+        late = time.monotonic() + _PATIENCE_SECONDS
+        while engine.rows(query, {"own": self._storing})[0][0]:
+            if time.monotonic() > late:
+                raise EngineError("what was sent before is still being stored")
+            time.sleep(_LOOK_SECONDS)
 
     def _collect_ids(self) -> None:
         """One row a record; some kinds have several rows a record in their staged table."""
@@ -329,9 +355,12 @@ class Staging:
         if name == "events" and self._exists(f"{self.tables[name]} WHERE rest != ''"):
             values |= self._fallbacks()
         chosen = ", ".join(f"{values[column]} AS {column}_" for column in columns)
+        # By its id `_wait_for_others` knows it.
+        id_ = f"{self._storing}{self._prefix}_{name}"
         self._engine.command(
             f"INSERT INTO {name} ({', '.join(columns)}) SETTINGS {_one_part()} "
-            f"SELECT {chosen} FROM ({source})"
+            f"SELECT {chosen} FROM ({source})",
+            settings={} if self._engine.is_embedded else {"query_id": id_},
         )
 
     def _with_consent(self, kept: str) -> str:

@@ -15,6 +15,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from relo_dsl.catalog import parse_catalog
 from relo_dsl.consent import scope
+from relo_dsl.engine import Engine
 from relo_dsl.engine.key import device_key
 from relo_dsl.interpret import History, members
 from relo_dsl.records import parse_record
@@ -262,3 +263,19 @@ def test_a_holdout_follows_a_minimum(loaded: Project) -> None:
     loaded.seg("h", "audience h minimum 100 match product_view holdout 40%\n")
     assert loaded.json("build", "h", "--at", AT)["holdout"] == 0
     assert loaded.json("members", "h:holdout")["count"] == 0
+
+
+def test_nobody_erased_is_published_after_a_restore(loaded: Project, engine: Engine) -> None:
+    def inside() -> list[bool]:
+        told = loaded.json("has", "w", "d8", "d9")
+        return [one["member"] for one in told["devices"]]
+
+    loaded.ok("build", "w", "--at", AT)
+    assert inside() == [True, True]
+    loaded.ok("privacy", "erase", "--device", "d8", "--yes")
+    assert inside() == [False, True]
+    # The events come from a backup of before: it knows of no erasure.
+    engine.delete("erasures", "client_id = {c:UInt32}", {"c": loaded.client})
+    loaded.load(*({**record, "eid": f"again {n}"} for n, record in enumerate(RECORDS)))
+    loaded.ok("build", "w", "--at", AT, "--force")
+    assert inside() == [False, True]

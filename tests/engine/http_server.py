@@ -40,11 +40,14 @@ class Fault:
     the connection is closed without an answer; cut: a `part` of the answer comes, of a length that
     was announced or, `chunked`, was not; late: a part of the answer, then an error of ClickHouse in
     the midst of it; slow: the answer comes `seconds` later; held: nothing is done before the test
-    sets `Server.go`; 500, 502: an error of the server, or of a proxy before it; read-only:
-    ClickHouse refuses to write.
+    sets `Server.go`; goes on: the connection is closed, and when the test sets `Server.go` it is
+    done all the same, one of `system.processes` until then; 500, 502: an error of the server, or of
+    a proxy before it; read-only: ClickHouse refuses to write.
     """
 
-    kind: Literal["hang up", "lost", "cut", "late", "slow", "held", "500", "502", "read-only"]
+    kind: Literal[
+        "hang up", "lost", "cut", "late", "slow", "held", "goes on", "500", "502", "read-only"
+    ]
     statements: str = ""
     skip: int = 0
     times: int = 1
@@ -85,6 +88,7 @@ class Server(ThreadingHTTPServer):
         self.urls: list[str] = []
         self.faults: list[Fault] = []
         self.go = threading.Event()
+        self.running: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def fault(self, text: str) -> Fault | None:
@@ -128,8 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "held":
             self.server.go.wait(60)
             fault = None
-        if fault and fault.kind == "hang up":
+        if asked.get("query_id") in self.server.running:
+            self._answer(500, b"Code: 216. DB::Exception: (QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING)")
+        elif fault and fault.kind == "hang up":
             self._hang_up()
+        elif fault and fault.kind == "goes on":
+            self._go_on({**asked, "query": text})
         elif fault and fault.kind in _REFUSALS:
             self._answer(*_REFUSALS[fault.kind])
         else:
@@ -161,6 +169,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(some)
                 self._hang_up()
 
+    def _go_on(self, asked: dict[str, str]) -> None:
+        """An INSERT with a SELECT, which has read what it wants and is still writing it."""
+        insert = re.match(r"INSERT INTO (\w+)", text := asked["query"])
+        assert insert
+        table, aside = insert[1], f"{insert[1]}_going_on"
+        self._run({**asked, "query": f"CREATE TABLE {aside} AS {table}"}, b"")
+        self._run({**asked, "query": text.replace(insert[0], f"INSERT INTO {aside}", 1)}, b"")
+        self.server.running.append(asked["query_id"])
+        self._hang_up()
+        self.server.go.wait(60)
+        self._run({**asked, "query": f"INSERT INTO {table} SELECT * FROM {aside}"}, b"")
+        self._run({**asked, "query": f"DROP TABLE {aside}"}, b"")
+        self.server.running.clear()
+
     def _hang_up(self) -> None:
         self.wfile.flush()
         self.close_connection = True
@@ -187,6 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
                 text = f"{insert[1]} FROM INFILE '{file.name}' FORMAT {insert[2]}"
             else:
                 text = text or body.decode()
+            if self.server.running:
+                table = f"(SELECT arrayJoin({self.server.running}) AS initial_query_id)"
+                text = text.replace("system.processes", table)
             database = asked.get("database", "default")
             self.server.connection.query(f"USE `{database}`")
             result: Any = self.server.connection.query(text, "TabSeparated", params=params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -180,6 +181,29 @@ def test_an_engine_that_fails_in_the_midst(house: House, kind: Any, skip: int) -
     house.fail()
     house.store()
     assert house.count() == (30, 30)
+
+
+@pytest.mark.parametrize("table", ["consent", "events", "traits"])
+def test_an_engine_that_goes_on_after_the_connection_broke(house: House, table: str) -> None:
+    """What is repeated must not overtake what the server is still doing."""
+    one = {"did": "d", "ts": START}
+    house.take(
+        *batch("one", 30),
+        {"t": "consent", "eid": "c", "consent": 255, **one},
+        {"t": "identify", "eid": "i", "traits": {"plan": "gold"}, **one},
+    )
+    house.fail(Fault("goes on", f"INSERT INTO {table} "))
+    with pytest.raises((EngineError, UserError)):
+        house.storing.step()
+    threading.Timer(0.5, house.server.go.set).start()
+    house.store()
+    _until(lambda: not house.server.running)
+    assert house.count() == (30, 30)
+    for name, count in (("consent", 1), ("traits", 2)):
+        rows = house.looking.rows(
+            f"SELECT count() FROM {name} WHERE client_id = {{c:UInt32}}", {"c": house.client}
+        )
+        assert rows == [(count,)]
 
 
 def test_an_engine_that_is_slow_while_more_comes(house: House) -> None:

@@ -313,6 +313,49 @@ def test_a_withdrawal_takes_a_device_out_at_once(service: Service) -> None:
     assert service.ok("GET", "/audiences/quiet/members/d8")["member"]
 
 
+def test_a_withdrawal_that_is_said_again_holds_again(service: Service) -> None:
+    """Of a sender without ids whose times are days: the third is like the first."""
+
+    def said(consent: int, at: int) -> None:
+        service.house.clock = functools.partial(int, at)
+        day = NOW - NOW % 86_400_000
+        send(service, {"t": "consent", "ts": day, "did": "d7", "consent": consent})
+
+    def flags() -> int:
+        return int(
+            service.engine.rows(
+                "SELECT argMax(flags, time) FROM consent WHERE client_id = {c:UInt32}",
+                {"c": service.client},
+            )[0][0]
+        )
+
+    said(0, NOW)
+    said(255, NOW + 1)
+    stored(service, 3, "consent")
+    assert flags() == 255
+    said(0, NOW + 2)
+    stored(service, 4, "consent")
+    assert flags() == 0
+    said(255, NOW + 3)  # a copy may be one that was sent again because the answer was lost
+    send(service, purchase("a"))
+    stored(service, 1)
+    assert flags() == 0
+
+
+def test_what_is_dated_far_ahead_is_refused(service: Service) -> None:
+    day = 86_400_000
+    usual = purchase("a", "a")
+    unusual = {**purchase("b", "b"), "props": {"note": "a+b"}}
+    for one in (usual, unusual):
+        late = {**one, "ts": NOW + 2 * day + 1, "eid": one["eid"] + "x"}
+        answer = send(service, {**one, "ts": NOW + 2 * day}, late)
+        assert answer["accepted"] == 1
+        (refused,) = answer["refused"]
+        assert (refused["index"], refused["field"]) == (1, "ts")
+        assert "two days ahead" in refused["reason"]
+    stored(service, 2, "dead_letters")
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_clock_that_was_put_back_brings_nobody_back(service: Service, late: bool) -> None:
     old, day = NOW - 60 * 86_400_000, 86_400_000
@@ -321,7 +364,8 @@ def test_a_clock_that_was_put_back_brings_nobody_back(service: Service, late: bo
 
     def said(consent: int, at: int) -> None:
         service.house.clock = lambda: at
-        send(service, {"t": "consent", "ts": at, "did": "d7", "consent": consent})
+        one = {"t": "consent", "ts": at, "did": "d7", "consent": consent, "eid": f"c{at}"}
+        send(service, one)
 
     def member() -> bool:
         service.ok("POST", "/audiences/quiet/refresh")

@@ -46,7 +46,7 @@ def command(
     from relo_dsl.cli.output import emit_json
     from relo_dsl.cli.project import read_project, require_names, uploaded_lists
     from relo_dsl.cli.tables import print_table
-    from relo_server.cli.stores import open_engine, open_sets, whoami
+    from relo_server.cli.stores import erase_again, open_engine, open_sets, whoami
     from relo_server.refresh.audiences import audiences, refuse_segments
     from relo_server.refresh.run import refresh
 
@@ -60,6 +60,7 @@ def command(
     if all_:
         _refuse_nothing(wanted, settings.segments)
     with open_engine(settings) as engine, open_sets(settings) as sets:
+        erase_again(settings, engine, sets)
         results = refresh(
             workspace, engine, sets, wanted, at=now, by=whoami(), force=force,
             limits=settings.publishing, universes=True,

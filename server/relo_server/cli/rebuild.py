@@ -33,11 +33,12 @@ def command(names: tuple[str, ...], all_: bool, as_json: bool, settings: Setting
     """
     from relo_dsl.cli.draw import size_of
     from relo_dsl.cli.output import emit_json
-    from relo_server.cli.stores import open_engine, open_sets, publisher
+    from relo_server.cli.stores import erase_again, open_engine, open_sets, publisher
 
     if bool(names) is all_:
         raise click.UsageError("give the names of audiences, or --all")
     with open_engine(settings) as engine, open_sets(settings) as sets:
+        erase_again(settings, engine, sets)
         made = publisher(settings, engine, sets)
         for name, client, version, why in _rebuilt(settings, made, names):
             if as_json:

@@ -82,7 +82,7 @@ def _session(
 ) -> Iterator[tuple[Scheduler, Definitions]]:
     """A scheduler over the stores of the settings, for the audiences `names` (none: all)."""
     from relo_dsl.cli.project import lists_in, read_project, require_names
-    from relo_server.cli.stores import open_engine, open_sets
+    from relo_server.cli.stores import erase_again, open_engine, open_sets
     from relo_server.refresh.audiences import refuse_segments
     from relo_server.refresh.live import Live
     from relo_server.refresh.schedule import Definitions
@@ -90,6 +90,7 @@ def _session(
     from relo_server.tracing import tracing
 
     with tracing(settings), open_engine(settings) as engine, open_sets(settings) as sets:
+        erase_again(settings, engine, sets)
 
         def read() -> Workspace:
             workspace = read_project(settings, uploaded=lists_in(engine))

@@ -29,7 +29,7 @@ def command(name: str, version: str, as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.draw import size_of
     from relo_dsl.cli.output import emit_json, fail
     from relo_dsl.setkeys import HOLDOUT
-    from relo_server.cli.stores import client_of, open_engine, open_sets, publisher
+    from relo_server.cli.stores import client_of, erase_again, open_engine, open_sets, publisher
     from relo_server.versions.rollback import rollback
 
     if name.endswith(HOLDOUT):
@@ -39,6 +39,7 @@ def command(name: str, version: str, as_json: bool, settings: Settings) -> None:
         )
     client = client_of(settings, name)
     with open_engine(settings) as engine, open_sets(settings) as sets:
+        erase_again(settings, engine, sets)
         done = rollback(publisher(settings, engine, sets), client, name, version)
     if as_json:
         emit_json(

@@ -84,6 +84,20 @@ def open_spools(settings: Settings, engine: Engine, sets: Sets) -> Iterator[Stor
         found.close()
 
 
+def erase_again(settings: Settings, engine: Engine, sets: Sets) -> None:
+    """Erases whoever the ledger has and the events do not know as erased: they may have been
+    restored from a backup. Call it before anything is published. Raises UserError.
+    """
+    from relo_server.platform import Platform
+    from relo_server.platform.store import FILE_NAME
+    from relo_server.privacy.erasing import clients_of, finish
+
+    if settings.platform == "embedded" and not (settings.data / FILE_NAME).exists():
+        return  # nobody was ever erased
+    with Platform.open(settings) as platform:
+        finish(platform, publisher(settings, engine, sets), clients_of(engine))
+
+
 def publisher(settings: Settings, engine: Engine, sets: Sets) -> Publisher:
     """Who publishes on behalf of the user of this command; the catalog says what is granted."""
     from relo_dsl.cli.project import project_catalog

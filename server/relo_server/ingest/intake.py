@@ -15,6 +15,7 @@ from relo_dsl.engine.key import device_key
 from relo_dsl.errors import UserError
 from relo_dsl.records import RecordError, check_types, parse_record, tie_of
 from relo_dsl.shapes import ShapedEvent
+from relo_dsl.times import UNITS
 from relo_server.ingest.amounts import Amounts
 from relo_server.ingest.clearing import parse_any
 from relo_server.ingest.payloads import Envelope, Refusal, pack, record_of, well_formed
@@ -24,6 +25,9 @@ from relo_server.ingest.shaping import ShapesOf
 from relo_server.spool import SpoolWriter
 
 _DEVICES = 65_536
+#: An event may be dated so long after it came in: clocks and time zones are wrong by a day at most,
+#: and one of the year 2060 would be kept until then.
+_AHEAD_MS = 2 * UNITS["d"]
 
 
 class OtherClient(UserError):
@@ -125,7 +129,7 @@ class Intake:
             if isinstance(raw, bytes):
                 usual = amounts is None and (harmless or not may_hide(raw))
                 event = read(raw) if usual else None
-                if event is not None:
+                if event is not None and event.ts <= sent.received + _AHEAD_MS:
                     if event.cid is not None:
                         self._require_client(sent, index, event.cid)
                     self._take(done, event)
@@ -180,14 +184,19 @@ class Intake:
         named = {**clean, "did": raw.get("did")} if "did" in raw else clean
         parse = parse_any if sent.may_change else parse_record
         record = parse(named, sent.client)
+        # Consent without an id may be said again: see Storing.
+        repeats = record.kind == "consent" and raw.get("eid") is None
         try:
+            if record.time > sent.received + _AHEAD_MS:
+                raise RecordError("the time is more than two days ahead", "ts", raw["ts"])
             check_types(record, catalog)
         except RecordError:
             clean["eid"] = record.id  # corrected and replayed, it is this event and no other
             raise
-        if self._is_new(done, record.id):
+        if repeats or self._is_new(done, record.id):
             clean["did"] = self.device_key(sent.client, record.device)
-            clean["eid"] = record.id
+            if not repeats:
+                clean["eid"] = record.id
             if amounts is not None:
                 amounts.add(clean, record)
             done.records.append(clean)

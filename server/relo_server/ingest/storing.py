@@ -80,23 +80,32 @@ class _Block:
                     run = []
                 self._taken = envelope, index, line
                 try:
-                    yield self._record(envelope, line)
+                    yield from self._records(envelope, line)
                 except RecordError as error:
                     self.refuse(None, error)
             if run:
                 yield run
 
-    def _record(self, envelope: Envelope, line: bytes) -> Record:
-        record = parse_any(decode(line), envelope.client)
+    def _records(self, envelope: Envelope, line: bytes) -> Iterator[Record]:
+        raw = decode(line)
+        record = parse_any(raw, envelope.client)
         if record.kind != "consent":
-            return record
+            yield record
+            return
         self.withdrawing.add(record.client)
         # A phone whose clock is slow must not have its withdrawal stand before what was granted.
         time = envelope.received
         if record.consent is None:  # of changes that come together, each follows the one before
             time += self._changes[record.device]
             self._changes[record.device] += 1
-        return replace(record, time=time)
+        record = replace(record, time=time)
+        yield record
+        # Without an id, one that says the same as one before is a copy, or it is said once more.
+        # What it takes is taken in both cases; what it gives was perhaps withdrawn in between.
+        taken = record.cleared if record.consent is None else 255 & ~record.consent
+        if "eid" not in raw and taken:
+            again = f"{record.id}/{envelope.received}"
+            yield replace(record, id=again, consent=None, cleared=taken, granted=0)
 
     def refuse(self, _record: Record | None, error: RecordError) -> None:
         """The record that was taken last is not stored: the catalog has changed meanwhile."""
