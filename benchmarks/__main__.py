@@ -14,11 +14,14 @@ from rich.table import Table
 
 Figures = dict[str, object]
 
-NAMES = ("compile", "query", "storage", "refresh", "publish", "estimate", "api", "ingest", "click")
+NAMES = (
+    "compile", "query", "storage", "refresh", "publish", "estimate", "api", "ingest", "click",
+    "withdraw",
+)  # fmt: skip
 #: The most that ours over theirs may be.
 LIMITS = {
     "compile": 2.5, "query": 1.1, "storage": 1 / 8, "refresh": 0.12, "publish": 1.3,
-    "estimate": 1.0, "api": 2.0, "click": 4.0,
+    "estimate": 1.0, "api": 2.0, "click": 4.0, "withdraw": 1.0,
 }  # fmt: skip
 
 
@@ -35,6 +38,7 @@ _SIZES = {
     "api": (),
     "ingest": (),
     "click": (),
+    "withdraw": (),
 }
 
 
@@ -86,6 +90,7 @@ def main(
     api:     look-ups over HTTP, beside a bare redis client behind the same server
     ingest:  events taken in until the engine has them, beside INSERTs behind a bare ASGI server
     click:   clicks while events come in and audiences are refreshed, beside a bare redirect
+    withdraw: until a withdrawal has left its sets, alone and while events come in; in seconds
     all:     each of them
     """
     sizes = {
