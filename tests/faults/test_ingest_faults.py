@@ -20,7 +20,7 @@ from relo_dsl.settings import Settings
 from relo_dsl.times import UNITS
 from relo_server.ingest.dead_letters import letters
 from relo_server.ingest.intake import Checked, Intake, Sent
-from relo_server.ingest.storing import Storing
+from relo_server.ingest.storing import CONSENT, Storing
 from relo_server.sets import Sets
 from relo_server.spool import SpoolFull, SpoolWriter
 from relo_server.spool.overflow import Overflow, Storage, adopt
@@ -204,6 +204,24 @@ def test_an_engine_that_goes_on_after_the_connection_broke(house: House, table: 
             f"SELECT count() FROM {name} WHERE client_id = {{c:UInt32}}", {"c": house.client}
         )
         assert rows == [(count,)]
+
+
+def test_a_withdrawal_does_not_wait_for_events(house: House) -> None:
+    """Thousands of events wait, and the engine takes none: consent goes before them."""
+    with SpoolWriter(house.folder / f"{CONSENT}0", reserve_bytes=0) as consent:
+        house.intake = Intake(house.writer, KEY, lambda: CATALOG, consent=consent)
+        house.take(*batch("before", 500))
+        told = {"t": "consent", "did": "d", "ts": START, "consent": 0}
+        checked = house.take(*batch("beside", 20), told)
+        assert (checked.to_json()["accepted"], len(checked.keys)) == (21, 20)
+        house.fail(Fault("500", "INSERT INTO events", times=1_000))
+        with pytest.raises((EngineError, UserError)):
+            house.storing.step()
+        said = "SELECT count() FROM consent WHERE client_id = {c:UInt32}"
+        assert house.looking.rows(said, {"c": house.client}) == [(2,)]
+        house.fail()
+        house.store()
+        assert house.count() == (520, 520)
 
 
 def test_an_engine_that_is_slow_while_more_comes(house: House) -> None:

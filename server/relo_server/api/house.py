@@ -32,7 +32,7 @@ from relo_server.ingest.intake import Intake
 from relo_server.ingest.pixel.proof import Proofs
 from relo_server.ingest.places import Places
 from relo_server.ingest.pulling import Puller
-from relo_server.ingest.storing import Storing
+from relo_server.ingest.storing import CONSENT, Storing
 from relo_server.platform import Platform
 from relo_server.platform.audit import Audit
 from relo_server.platform.links import Links
@@ -135,10 +135,13 @@ class Front:
         spools = settings.data / "spool"
         self.storage = Storage.of(settings)
         self.spool = SpoolWriter.free(spools, limit_bytes=ingest.spool_bytes, storage=self.storage)
+        self.consent = SpoolWriter.free(
+            spools, prefix=CONSENT, limit_bytes=ingest.spool_bytes, storage=self.storage
+        )
         self.amounts = Amounts(ingest.currencies, ingest.rates)
         self.intake = Intake(
             self.spool, self.key, self.catalog, recent=ingest.recent_ids,
-            calling_code=ingest.calling_code, amounts=self.amounts,
+            calling_code=ingest.calling_code, amounts=self.amounts, consent=self.consent,
         )  # fmt: skip
         # One at a time: they are Python's work, and whoever else runs here waits for each of them.
         self.checking = ThreadPoolExecutor(1, thread_name_prefix="checking")
@@ -216,6 +219,7 @@ class Front:
         """Writes what the audit and the spool still have to, and closes the stores."""
         self.checking.shutdown()
         self.spool.close()
+        self.consent.close()
         self.places.close()
         self.notes.close()
         self._closing.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -90,6 +90,17 @@ class Checked:
         )
         return pack(envelope, self.records)
 
+    def split(self) -> tuple[Checked, Checked] | None:
+        """What is no consent, and what is; None where nothing is."""
+        told: list[dict[str, Any] | ShapedEvent] = []
+        rest: list[dict[str, Any] | ShapedEvent] = []
+        for one in self.records:
+            (told if isinstance(one, dict) and one["t"] == "consent" else rest).append(one)
+        if not told:
+            return None
+        first = replace(self, records=rest)
+        return first, replace(self, records=told, refused=[], duplicate=0)
+
 
 class Intake:
     """Checks records and keeps them. `catalog` gives the one that holds now, `key` is the
@@ -99,12 +110,13 @@ class Intake:
     def __init__(
         self, spool: SpoolWriter, key: bytes, catalog: Callable[[], Catalog], *,
         recent: int = 1_000_000, calling_code: str | None = None, amounts: Amounts | None = None,
-        kept: Callable[[], None] = lambda: None,
+        kept: Callable[[], None] = lambda: None, consent: SpoolWriter | None = None,
     ) -> None:  # fmt: skip
         """`kept` is called whenever something is on disk. `amounts` adds to events; None: nothing
-        is added.
+        is added. Consent is kept in `consent`, where that is another spool.
         """
         self._spool = spool
+        self._consent = consent
         self._key = key
         self._catalog = catalog
         self._recent = Recent(recent)
@@ -243,7 +255,14 @@ class Intake:
 
     def keep(self, checked: Checked) -> Future[None]:
         """Has the records on disk when the future is done. Raises SpoolError, and so may it."""
-        future = self._spool.keep(checked.payload)
+        parts = None if self._consent is None else checked.split()
+        if parts is None or self._consent is None:
+            future = self._spool.keep(checked.payload)
+        else:
+            events, consent = parts
+            future = self._consent.keep(consent.payload)
+            if events.records or events.refused or events.duplicate:
+                future = _both(future, self._spool.keep(events.payload))
         future.add_done_callback(lambda done: self._remember(done, checked))
         return future
 
@@ -251,6 +270,21 @@ class Intake:
         if done.exception() is None:
             self._recent.add(checked.keys)
             self.kept()
+
+
+def _both(first: Future[None], second: Future[None]) -> Future[None]:
+    """Done when both are; it fails as one of them does."""
+    whole: Future[None] = Future()
+
+    def after_second(done: Future[None]) -> None:
+        error = done.exception() or first.exception()
+        if error is None:
+            whole.set_result(None)
+        else:
+            whole.set_exception(error)
+
+    first.add_done_callback(lambda _: second.add_done_callback(after_second))
+    return whole
 
 
 def may_hide(data: bytes) -> bool:

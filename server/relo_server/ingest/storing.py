@@ -29,6 +29,8 @@ from relo_server.versions.withdrawal import withdraw
 
 #: Bytes of records that are moved at a time.
 BLOCK_BYTES = 16 * 2**20
+#: Spools of consent alone, whose folders are called so, do not wait for those of events.
+CONSENT = "consent-"
 #: How long it waits for more where nobody wakes it: another process may have spooled something.
 _LOOK_SECONDS = 0.2
 #: After a failure, twice as long each time up to the longest.
@@ -183,7 +185,7 @@ class Storing:
         """
         self._open_readers()
         moved, failed = 0, None
-        for reader in tuple(self._readers.values()):
+        for reader in self._turns():
             try:
                 moved += self._step(reader)
             except Exception as error:  # the others have withdrawals, too
@@ -191,6 +193,17 @@ class Storing:
         if failed is not None:
             raise failed
         return moved
+
+    def _turns(self) -> Iterator[SpoolReader]:
+        """The readers, those of consent before each of the others: a withdrawal that came in while
+        a block was moved comes next, whatever waits.
+        """
+        told = {path for path in self._readers if path.name.startswith(CONSENT)}
+        consent = [self._readers[path] for path in sorted(told)]
+        for path in sorted(self._readers.keys() - told):
+            yield from consent
+            yield self._readers[path]
+        yield from consent
 
     def _step(self, reader: SpoolReader) -> int:
         frames = reader.read(BLOCK_BYTES)

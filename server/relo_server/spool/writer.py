@@ -54,7 +54,7 @@ class SpoolWriter:
     ) -> None:  # fmt: skip
         """Past three quarters of `limit_bytes` closed segments go into `overflow`, where there is
         one. Raises UserError where another process writes here, OSError as the disk does."""
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         self._lock = FolderLock(folder / WRITER, "spool", None)
         self._folder = folder
         self._files = files or RealFiles()
@@ -85,18 +85,19 @@ class SpoolWriter:
 
     @classmethod
     def free(
-        cls, parent: Path, *, limit_bytes: int = LIMIT_BYTES, storage: Storage | None = None
-    ) -> Self:
-        """One in the first folder `0`, `1` … of `parent` that no process writes to.
-
-        Raises OSError.
+        cls, parent: Path, *, prefix: str = "", limit_bytes: int = LIMIT_BYTES,
+        storage: Storage | None = None,
+    ) -> Self:  # fmt: skip
+        """One in the first folder `0`, `1` … of `parent` that no process writes to; `prefix` stands
+        before the number. Raises OSError.
         """
         place = None if storage is None else place_of(parent)
         for number in count():
-            overflow = None if storage is None else Overflow(storage, f"{place}/{number}")
+            name = f"{prefix}{number}"
+            overflow = None if storage is None else Overflow(storage, f"{place}/{name}")
             try:
                 return cls(
-                    parent / str(number), limit_bytes=limit_bytes, overflow=overflow,
+                    parent / name, limit_bytes=limit_bytes, overflow=overflow,
                     segment_bytes=min(SEGMENT_BYTES, max(limit_bytes // 8, 2**16)),
                 )  # fmt: skip
             except UserError:
@@ -308,6 +309,14 @@ class SpoolWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _make(folder: Path) -> None:
+    """Makes a folder that is there after a power cut. Raises OSError."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in new:
+        RealFiles().sync_folder(one.parent)
 
 
 class _Open:

@@ -52,8 +52,9 @@ def _published(upto: str) -> str:
     )
 
 
-def members_of(version: Version | None, parameter: str = "past") -> Devices:
+def members_of(version: Version | None, parameter: str = "past", where: str = "1") -> Devices:
     """The members of a published version; None has none. `parameter` will hold its ordinal.
+    `where` tests their `device`, with parameters of its own.
 
     Its rows come in the order of the keys, without holding them all in memory.
     """
@@ -61,7 +62,7 @@ def members_of(version: Version | None, parameter: str = "past") -> Devices:
         return NOBODY
     return Devices(
         f"SELECT device FROM membership WHERE {_OWN} AND ordinal <= {{{parameter}:UInt32}} "
-        f"AND {_published(parameter)} GROUP BY device HAVING {_IS_IN}",
+        f"AND {_published(parameter)} AND {where} GROUP BY device HAVING {_IS_IN}",
         {"c": version.client, "a": version.name, parameter: version.ordinal},
     )
 
@@ -82,16 +83,26 @@ def _of(version: Version) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The way from `base` to those of `wanted` who may be published, as version `attempt`."""
+    """The way from `base` to those of `wanted` who may be published, as version `attempt`. Where
+    `wanted` is None these are those of `base`.
+    """
 
     attempt: Version
     base: Version | None
-    wanted: Devices
+    wanted: Devices | None
     bar: Bar
 
     def query(self) -> SqlQuery:
         """The rows of `membership` that it takes."""
         attempt, bar = self.attempt, self.bar
+        if self.wanted is None:
+            # Few leave: the others need not be looked at one by one.
+            leaving = members_of(self.base, "b", bar.barred)
+            return SqlQuery(
+                f"SELECT {{c:UInt32}}, {{a:String}}, device, {{o:UInt32}}, {{v:String}}, 0 "
+                f"FROM ({leaving.text})",
+                {**leaving.params, **bar.params, **_of(attempt), "o": attempt.ordinal},
+            )
         new = f"SELECT device FROM ({self.wanted.text}) WHERE {bar.allowed}"
         changed = f"SELECT device, 1 AS n FROM ({new})"
         old = members_of(self.base, "b")

@@ -97,7 +97,8 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be published: `devices`, without those who must not be.
+    """What is to be published: `devices`, without those who must not be. None: those of the last
+    version.
 
     `at` and `expires` (epoch ms), `fingerprint` and `mask` become those of the version; so do
     `withheld`, `rows_read`, `bytes_read`, `forced` and `reason`. `spent` are seconds that it took
@@ -106,7 +107,7 @@ class Wanted:
     """
 
     kind: Kind
-    devices: Devices
+    devices: Devices | None
     at: int
     expires: int
     fingerprint: str

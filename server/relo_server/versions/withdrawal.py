@@ -11,7 +11,7 @@ from relo_server.sets import SetInfo
 from relo_server.versions import ledger
 from relo_server.versions.barred import Bar
 from relo_server.versions.ledger import Kind, Version
-from relo_server.versions.membership import count_barred, members_of
+from relo_server.versions.membership import count_barred
 from relo_server.versions.publication import publish_all
 from relo_server.versions.publisher import Base, Publisher, Wanted
 from relo_server.versions.staging import Staged
@@ -58,13 +58,9 @@ def _plan(publisher: Publisher, base: Base, now: int) -> Wanted | None:
         _drop_if_barred(publisher, base.info, now)
         return None
     last = base.last
-    bar = publisher.bar(last.client, last.mask, now)
-    members = members_of(last)
-    if base.agrees and not count_barred(publisher.engine, members, bar):
-        return None
     return Wanted(
         kind=Kind.WITHDRAWAL,
-        devices=members,
+        devices=None,
         at=last.at,
         expires=base.info.expires_at,
         fingerprint=last.fingerprint,

@@ -85,6 +85,7 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
 
     def work(engine: Engine) -> dict[str, Any]:
         house.spool.roll()
+        house.consent.roll()
         proof = erase(
             house.publisher(engine, caller.who.subject), house.platform, caller.client, keys,
             house.storing.rewrite, house.settings.data / "spool",
