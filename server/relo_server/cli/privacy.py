@@ -67,12 +67,13 @@ def _somebody(function: Command) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """The stores, and the devices of whoever was named."""
+    """The stores, the devices of whoever was named, and the forms of their identifiers."""
 
     office: Office
     engine: Engine
     sets: Sets
     keys: list[bytes]
+    hashes: list[str]
 
 
 @contextmanager
@@ -83,7 +84,8 @@ def _stores(settings: Settings, who: Person) -> Iterator[_At]:
 
     with office(settings) as at, open_engine(settings) as engine, open_sets(settings) as sets:
         code = settings.ingest.calling_code
-        yield _At(at, engine, sets, keys_of(engine, at.key, at.client, who, code))
+        keys = keys_of(engine, at.key, at.client, who, code)
+        yield _At(at, engine, sets, keys, who.hashes(at.key, code))
 
 
 @command.command("erase")
@@ -110,7 +112,7 @@ def erase(who: Person, yes: bool, as_json: bool, settings: Settings) -> None:
         with open_spools(settings, at.engine, at.sets) as waiting:
             proof = forget(
                 publisher(settings, at.engine, at.sets), at.office.platform, at.office.client,
-                at.keys, waiting.rewrite, settings.data / "spool",
+                at.keys, waiting.rewrite, settings.data / "spool", at.hashes,
             )  # fmt: skip
         with at.office.acting("privacy.erase", f"{proof.id}: {proof.devices} devices"):
             pass
@@ -141,6 +143,7 @@ def export(who: Person, output: Path | None, as_json: bool, settings: Settings) 
     from relo_dsl.times import format_instant
     from relo_server.ingest.payloads import encode
     from relo_server.privacy.exporting import export as tell
+    from relo_server.privacy.exporting import refused_of
 
     catalog = project_catalog(settings)
     with _stores(settings, who) as at:
@@ -150,6 +153,7 @@ def export(who: Person, output: Path | None, as_json: bool, settings: Settings) 
             "client": at.office.client,
             "exported_at": format_instant(at.office.now),
             "devices": found,
+            "refused": refused_of(at.engine, at.office.client, at.hashes),
         }
         with at.office.acting("privacy.export", f"{len(found)} devices"):
             pass

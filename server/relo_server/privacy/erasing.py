@@ -20,6 +20,7 @@ from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode, encode
 from relo_server.platform.models import Erasure
 from relo_server.platform.store import Platform
+from relo_server.privacy.people import IN_LETTER, with_hashes
 from relo_server.security.clients import ensure_client
 from relo_server.security.tokens import new_id
 from relo_server.spool.reader import DAMAGED
@@ -55,9 +56,10 @@ class Proof:
 
 def erase(
     publisher: Publisher, platform: Platform, client: int, devices: Sequence[bytes],
-    spools: Callable[[Callable[[bytes], bytes]], int], folder: Path,
+    spools: Callable[[Callable[[bytes], bytes]], int], folder: Path, hashes: Sequence[str] = (),
 ) -> Proof:  # fmt: skip
-    """Erases a client's devices, by their keys.
+    """Erases a client's devices, by their keys, and the refused records that name no device but
+    have one of the `hashes` (`Person.hashes`).
 
     First the ledger has them, then nobody finds them in a set, then their rows go. `spools`
     rewrites what waits on disk, `folder` is where that is. After an error the same call goes on
@@ -75,44 +77,63 @@ def erase(
     record_erasures(engine, client, devices, requested)
     withdraw(publisher, client)
     unpublished = clock()
-    rows = _delete(engine, client, devices)
-    rows["spool"] = spools(forgetting(client, {device.hex() for device in devices}))
+    rows = _delete(engine, client, devices, hashes)
+    rows["spool"] = spools(forgetting(client, {device.hex() for device in devices}, hashes))
     rows["damaged"] = drop_damaged(folder, {device.hex().encode() for device in devices})
     record_erasures(engine, client, devices, clock(), finished=True)
     return Proof(id_, len(devices), requested, unpublished, clock(), rows)
 
 
-def _delete(engine: Engine, client: int, devices: Sequence[bytes]) -> dict[str, int]:
+def _delete(
+    engine: Engine, client: int, devices: Sequence[bytes], hashes: Sequence[str] = ()
+) -> dict[str, int]:
     rows = delete_devices(engine, client, devices, TABLES)
     letters = 0
     for start in range(0, len(devices), TOGETHER):
         keys = [device.hex() for device in devices[start : start + TOGETHER]]
         named = "client_id = {c:UInt32} AND multiSearchAny(record, {k:Array(String)})"
         letters += delete_some(engine, "dead_letters", named, {"c": client, "k": keys})
+    for own in with_hashes(client, hashes):
+        held = f"client_id = {{c:UInt32}} AND {IN_LETTER}"
+        letters += delete_some(engine, "dead_letters", held, own)
     purge(engine, {"dead_letters": letters})
     return {**rows, "dead_letters": letters}
 
 
-def forgetting(client: int, keys: Collection[str]) -> Callable[[bytes], bytes]:
-    """What is left of a payload of the spool without the records of some devices."""
+def forgetting(
+    client: int, keys: Collection[str], hashes: Collection[str] = ()
+) -> Callable[[bytes], bytes]:
+    """What is left of a payload of the spool without the records of some devices, and without the
+    refused ones that name no device but have one of the hashes.
+    """
     wanted = [key.encode() for key in keys]
+    held = [one.lower().encode() for one in hashes]
+
+    def is_gone(refused: dict[str, Any]) -> bool:
+        device = (refused.get("record") or {}).get("did")
+        if isinstance(device, str):
+            return device in keys
+        return _has(encode(refused), held)
 
     def without(payload: bytes) -> bytes:
-        if not any(key in payload for key in wanted):
+        if not any(key in payload for key in wanted) and not _has(payload, held):
             return payload
         head, _, rest = payload.partition(b"\n")
         envelope = decode(head)
         if envelope["client"] != client:
             return payload
-        refused = [
-            one for one in envelope.get("refused", ())
-            if (one.get("record") or {}).get("did") not in keys
-        ]  # fmt: skip
+        refused = [one for one in envelope.get("refused", ()) if not is_gone(one)]
         lines = [line for line in rest.split(b"\n") if line and decode(line)["did"] not in keys]
         kept = encode({**envelope, "refused": refused} if refused else _bare(envelope))
         return b"\n".join([kept, *lines, b""])
 
     return without
+
+
+def _has(data: bytes, hashes: Collection[bytes]) -> bool:
+    """Whether one of some hashes stands there; senders write them in capitals, too."""
+    lower = data.lower() if hashes else b""
+    return any(one in lower for one in hashes)
 
 
 def _bare(envelope: Mapping[str, Any]) -> dict[str, Any]:

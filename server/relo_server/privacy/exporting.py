@@ -12,6 +12,7 @@ from relo_dsl.engine.device import lists_with, stored_device
 from relo_dsl.interpret import Event
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode
+from relo_server.privacy.people import IN_LETTER, with_hashes
 
 
 def export(
@@ -55,6 +56,19 @@ def export(
         told["refused"] = [decode(row[0]) for row in letters if row[0]]
         found.append(told)
     return found
+
+
+def refused_of(engine: Engine, client: int, hashes: Sequence[str]) -> list[Any]:
+    """The refused records that name no device but have one of the hashes (`Person.hashes`)."""
+    found: dict[str, str] = {}
+    for own in with_hashes(client, hashes):
+        rows = engine.rows(
+            "SELECT id, record FROM dead_letters WHERE client_id = {c:UInt32} "  # noqa: S608 - texts of ours
+            f"AND {IN_LETTER} AND NOT match(JSONExtractString(record, 'did'), '^[0-9a-f]{{32}}$')",
+            own,
+        )
+        found |= {str(id_): str(record) for id_, record in rows if record}
+    return [decode(record) for _, record in sorted(found.items())]
 
 
 def _event(one: Event) -> dict[str, Any]:

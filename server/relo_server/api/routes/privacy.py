@@ -18,7 +18,7 @@ from relo_server.api.problems import Problem
 from relo_server.api.routes.parts import OfClient, problems
 from relo_server.ingest.intake import Sent
 from relo_server.privacy.erasing import erase
-from relo_server.privacy.exporting import export
+from relo_server.privacy.exporting import export, refused_of
 from relo_server.privacy.people import Person, keys_of, known_of
 from relo_server.security.tokens import new_id
 
@@ -75,6 +75,11 @@ async def _keys(caller: Caller, request: Request, asked: Somebody) -> list[bytes
     return found
 
 
+def _hashes(caller: Caller, asked: Somebody) -> list[str]:
+    house = caller.house
+    return asked.person().hashes(house.key, house.settings.ingest.calling_code)
+
+
 @router.post("/privacy/erase", name="privacy.erase", operation_id="erase")
 async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str, Any]:
     """Forgets somebody, for good: events, traits, consent, sets, versions, dead letters, and what
@@ -87,7 +92,7 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
         house.spool.roll()
         proof = erase(
             house.publisher(engine, caller.who.subject), house.platform, caller.client, keys,
-            house.storing.rewrite, house.settings.data / "spool",
+            house.storing.rewrite, house.settings.data / "spool", _hashes(caller, asked),
         )  # fmt: skip
         request.state.object = f"{proof.id}: {proof.devices} devices"
         return proof.to_json()
@@ -97,7 +102,7 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
 
 @router.post("/privacy/export", name="privacy.export", operation_id="export_person")
 async def exported(caller: Called, request: Request, asked: Somebody) -> dict[str, Any]:
-    """All that is known of somebody, device by device."""
+    """All that is known of somebody, device by device, and what was refused without a device."""
     keys = await _keys(caller, request, asked)
     house = caller.house
 
@@ -109,6 +114,7 @@ async def exported(caller: Called, request: Request, asked: Somebody) -> dict[st
             "client": caller.client,
             "exported_at": format_instant(house.clock()),
             "devices": found,
+            "refused": refused_of(engine, caller.client, _hashes(caller, asked)),
         }
 
     return await house.asking.do(work)
