@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -300,3 +301,56 @@ def test_what_was_being_written_is_rewritten_within_hours(
         left = segment.read_bytes()
         assert key.encode() not in left
         assert b"0" * 32 in left
+
+
+def test_what_is_damaged_is_looked_through_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can rewrite a broken frame: once it was read it is a copy, and goes with the hour."""
+    house = service.house
+    spool = house.settings.data / "spool/another"
+    step = house.storing.step
+    monkeypatch.setattr(house.storing, "step", lambda: 0)  # the engine is away
+    keys = [device_key(house.key, service.client, name).hex() for name in ("ana", "beto")]
+    with SpoolWriter(spool) as writer:
+        for key in keys:
+            record = {"t": "purchase", "ts": NOW, "did": key, "eid": key}
+            writer.keep(pack(Envelope(service.client, "shop", NOW), [record])).result()
+        writer.roll()
+    segment = min(spool.glob("*.spool"))
+    segment.write_bytes(segment.read_bytes().replace(b"purchase", b"purchasf"))
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    assert keys[0].encode() in segment.read_bytes()
+    step()
+    assert len(list(spool.glob("damaged/*"))) == 1, "two in a row are one piece"
+    house.rewrite_again()
+    assert list(spool.glob("damaged/*")) == []
+
+
+def test_copies_of_what_is_damaged_are_not_kept_for_ever(service: Service) -> None:
+    house = service.house
+    folder = house.settings.data / "spool/another/damaged"
+    folder.mkdir(parents=True)
+    for days in (89, 91):
+        (folder / f"{days}").write_bytes(b"broken")
+        os.utime(folder / f"{days}", (NOW / 1000 - days * 86_400,) * 2)
+    house.expire()
+    assert [path.name for path in folder.iterdir()] == ["89"]
+
+
+def test_what_was_stored_too_late_goes_within_the_hour(service: Service) -> None:
+    """Another process's build, which the erasure overtakes, may store members all the same."""
+    known(service)
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    key = device_key(service.house.key, service.client, "ana").hex()
+    for device in (key, "0" * 32):
+        service.engine.command(
+            "INSERT INTO membership "
+            "SELECT {c:UInt32}, 'quiet', unhex({k:String}), 2, 'not published', 1",
+            {"c": service.client, "k": device},
+        )
+    assert rows_of(service, "ana")["membership"] == 1
+    service.house.rewrite_again()
+    assert not any(rows_of(service, "ana").values())
+    left = service.engine.rows("SELECT count() FROM membership WHERE version = 'not published'")
+    assert left == [(1,)]

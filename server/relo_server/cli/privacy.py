@@ -218,14 +218,19 @@ def expire(as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.project import project_catalog
     from relo_dsl.engine.migrate import apply_catalog
     from relo_dsl.engine.staging import ClientRules
+    from relo_dsl.times import UNITS
     from relo_server.cli.stores import configured_client, open_engine, open_sets, publisher
+    from relo_server.privacy.erasing import drop_old_damaged
+    from relo_server.privacy.expiring import COPIES_DAYS
     from relo_server.privacy.expiring import expire as forget
 
     catalog, client = project_catalog(settings), configured_client(settings)
     with open_engine(settings) as engine, open_sets(settings) as sets:
         apply_catalog(engine, catalog)
         rules = ClientRules.of(catalog)
-        done = forget(publisher(settings, engine, sets), client, rules, settings.keeping)
+        by = publisher(settings, engine, sets)
+        done = forget(by, client, rules, settings.keeping)
+        drop_old_damaged(settings.data / "spool", by.clock() - COPIES_DAYS * UNITS["d"])
     if as_json:
         emit_json(done.to_json())
         return

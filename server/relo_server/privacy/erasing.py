@@ -7,7 +7,9 @@ Whatever comes of an erased device later is dropped as it is stored (`relo_dsl.e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from sqlalchemy import select
 
 from relo_dsl.engine import Engine
 from relo_dsl.engine.erase import TOGETHER, delete_devices, delete_some, purge
+from relo_dsl.engine.key import DEVICE_KEY_BYTES
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode, encode
 from relo_server.platform.models import Erasure
@@ -30,6 +33,8 @@ from relo_server.versions.withdrawal import withdraw
 
 #: Where rows of a device are.
 TABLES = ("events", "traits", "scores", "consent", "lists", "membership")
+_KEY_DIGITS = 2 * DEVICE_KEY_BYTES
+_HEX = re.compile(rb"[0-9a-f]{%d,}" % _KEY_DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +149,28 @@ def drop_damaged(folder: Path, keys: Collection[bytes]) -> int:
     """Copies of broken pieces that name one of the devices go whole: nobody can cut them."""
     count = 0
     for path in folder.glob(f"*/{DAMAGED}/*"):
-        data = path.read_bytes()
-        if any(key in data for key in keys):
-            path.unlink()
-            count += 1
+        with suppress(FileNotFoundError):  # somebody else has dropped it
+            if any(key in keys for key in _keys_in(path.read_bytes())):
+                path.unlink()
+                count += 1
+    return count
+
+
+def _keys_in(data: bytes) -> Iterator[bytes]:
+    """Whatever may be the key of a device: there may be many devices to compare it with."""
+    for run in _HEX.findall(data):
+        for start in range(len(run) - _KEY_DIGITS + 1):
+            yield run[start : start + _KEY_DIGITS]
+
+
+def drop_old_damaged(folder: Path, before: int) -> int:
+    """Copies of broken pieces go that are older than that (epoch milliseconds)."""
+    count = 0
+    for path in folder.glob(f"*/{DAMAGED}/*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns < before * 1_000_000:
+                path.unlink()
+                count += 1
     return count
 
 
@@ -177,11 +200,16 @@ def finish(platform: Platform, publisher: Publisher, clients: Collection[int]) -
 
 
 def rewrite_again(
-    engine: Engine, since: int, spools: Callable[[Callable[[bytes], bytes]], int]
+    engine: Engine, since: int, spools: Callable[[Callable[[bytes], bytes]], int], folder: Path
 ) -> int:
-    """Rewrites what waits without the devices that were erased since then (epoch milliseconds):
-    segments that were still being written have been closed meanwhile. Returns how many payloads
-    changed.
+    """Forgets once more what came of erased devices too late for their erasure. How much that was:
+    payloads, copies and rows.
+
+    - Segments that were still being written have been closed meanwhile: they are rewritten without
+      the devices that were erased since then (epoch milliseconds).
+    - A broken piece is copied aside when it is read, which may be any time later.
+    - A build of another process, whose version was then overtaken, may have stored who would have
+      belonged to it.
     """
     late: dict[int, set[str]] = {}
     for client, key in engine.rows(
@@ -190,7 +218,30 @@ def rewrite_again(
         {"s": since},
     ):
         late.setdefault(int(client), set()).add(str(key))
-    return sum(spools(forgetting(client, keys)) for client, keys in late.items())
+    count = sum(spools(forgetting(client, keys)) for client, keys in late.items())
+    if any(folder.glob(f"*/{DAMAGED}/*")):
+        rows = engine.rows("SELECT DISTINCT lower(hex(device)) FROM erasures")
+        count += drop_damaged(folder, {str(row[0]).encode() for row in rows})
+    if late:
+        count += _delete_again(engine, since)
+    return count
+
+
+def _delete_again(engine: Engine, since: int) -> int:
+    """Deletes what is there of devices that were erased since then; how many rows."""
+    erased = (
+        "(client_id, device) IN (SELECT client_id, device FROM erasures "
+        "WHERE at >= fromUnixTimestamp64Milli({s:Int64}, 'UTC'))"
+    )
+    found: dict[int, list[bytes]] = {}
+    for table in TABLES:
+        rows = engine.rows(
+            f"SELECT DISTINCT client_id, lower(hex(device)) FROM {table} WHERE {erased}",  # noqa: S608 - our tables
+            {"s": since},
+        )
+        for client, key in rows:
+            found.setdefault(int(client), []).append(bytes.fromhex(str(key)))
+    return sum(sum(_delete(engine, *one).values()) for one in found.items())
 
 
 def clients_of(engine: Engine) -> set[int]:
