@@ -6,6 +6,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import hypothesis.strategies as st
@@ -163,6 +164,53 @@ def test_all_is_told(service: Service) -> None:
     assert device["audiences"] == [{"audience": "quiet", "version": 1, "entered": True}]
     assert device["refused"][0]["props"]["revenue"] == "much"
     assert service.ok("POST", "/privacy/export", {"devices": ["nobody"]})["devices"] == []
+
+
+def test_all_is_told_whatever_the_catalog_says_now(service: Service) -> None:
+    """What was stored by another catalog, in columns that the one of today does not name."""
+    catalog = service.folder / "segments/catalog.yaml"
+    catalog.write_text("""
+events:
+  purchase:
+    properties:
+      revenue: number
+      color: string
+      Größe's: number
+      due: time
+      place: point
+      tags: "string[]"
+      none: "string[]"
+      sizes: "number[]"
+      gift: boolean
+      items: {type: "object[]", fields: {id: string, price: number, Wann: time}}
+""")
+    props = """{
+        "revenue": 123456789012345.123456789, "color": "red", "Größe's": 41, "due": "2026-05-01",
+        "place": [19.4, -99.1], "tags": ["a", "b"], "none": [], "sizes": [1.5], "gift": true,
+        "items": [{"id": "x", "price": 0.1, "note": "n"}, {"Wann": "2026-05-02"}], "other": 7
+    }"""
+    body = json.dumps([{**purchase("ana"), "props": "PROPS"}]).replace('"PROPS"', props)
+    service.http.post(
+        "/ingest/batch", content=body.encode(),
+        headers={
+            "authorization": f"Bearer {service.token()}", "content-type": "application/json",
+        },
+    ).raise_for_status()  # fmt: skip
+    stored(service, 1)
+    expected = json.loads(props, parse_float=Decimal)
+    asked = {"devices": ["ana"]}
+    for text in (
+        catalog.read_text(),
+        "events: {purchase: {properties: {color: number, items: string, due: string}}}",
+        "events: {purchase: {properties: {items: {type: 'object[]', fields: {id: number}}}}}",
+        "events: {visit: {}}",
+    ):
+        catalog.write_text(text)
+        told = service.call("POST", "/privacy/export", asked)
+        (device,) = json.loads(told.text, parse_float=Decimal)["devices"]
+        (event,) = device["events"]
+        assert event["flags"] == 255
+        assert event["values"] == expected, text
 
 
 def test_a_trait_is_corrected(service: Service) -> None:

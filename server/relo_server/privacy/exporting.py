@@ -10,6 +10,7 @@ from relo_dsl.catalog import Catalog
 from relo_dsl.engine import Engine
 from relo_dsl.engine.device import lists_with, stored_device
 from relo_dsl.interpret import Event
+from relo_dsl.numbers import shortest
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode
 from relo_server.privacy.people import IN_LETTER, with_hashes
@@ -24,7 +25,7 @@ def export(
     found = []
     for key in devices:
         own = {"c": client, "k": key.hex()}
-        stored = stored_device(engine, catalog, client, key, key.hex())
+        stored = stored_device(engine, catalog, client, key, key.hex(), whole=True)
         memberships = engine.rows(
             "SELECT audience, ordinal, entered FROM membership WHERE client_id = {c:UInt32} "
             "AND device = unhex({k:String}) ORDER BY audience, ordinal",
@@ -75,14 +76,15 @@ def _event(one: Event) -> dict[str, Any]:
     return {
         "type": one.type,
         "at": format_instant(one.time),
+        "flags": one.flags,
         "values": {name: _value(value) for name, value in one.values.items()},
     }
 
 
 def _value(value: object) -> object:
-    """Numbers as they were sent: whole ones as such."""
+    """Numbers as they were sent, to the last digit; `encode` writes them so."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return shortest(value)
     if isinstance(value, tuple | list):
         return [_value(item) for item in value]
     if isinstance(value, dict):

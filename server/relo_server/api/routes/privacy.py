@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Field, model_validator
 
 from relo_dsl.catalog import CONSENT_FLAGS
@@ -17,6 +17,7 @@ from relo_server.api.callers import Called, Caller
 from relo_server.api.problems import Problem
 from relo_server.api.routes.parts import OfClient, problems
 from relo_server.ingest.intake import Sent
+from relo_server.ingest.payloads import encode
 from relo_server.privacy.erasing import erase
 from relo_server.privacy.exporting import export, refused_of
 from relo_server.privacy.people import Person, keys_of, known_of
@@ -100,8 +101,11 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
     return await house.building.do(work)
 
 
-@router.post("/privacy/export", name="privacy.export", operation_id="export_person")
-async def exported(caller: Called, request: Request, asked: Somebody) -> dict[str, Any]:
+@router.post(
+    "/privacy/export", name="privacy.export", operation_id="export_person",
+    response_model=dict[str, Any],
+)  # fmt: skip
+async def exported(caller: Called, request: Request, asked: Somebody) -> Response:
     """All that is known of somebody, device by device, and what was refused without a device."""
     keys = await _keys(caller, request, asked)
     house = caller.house
@@ -117,7 +121,8 @@ async def exported(caller: Called, request: Request, asked: Somebody) -> dict[st
             "refused": refused_of(engine, caller.client, _hashes(caller, asked)),
         }
 
-    return await house.asking.do(work)
+    # FastAPI would make binary floats of the numbers.
+    return Response(encode(await house.asking.do(work)), media_type="application/json")
 
 
 async def _record(caller: Caller, keys: list[bytes], **values: Any) -> dict[str, Any]:
