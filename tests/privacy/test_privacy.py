@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import given
 from relo_dsl.catalog import parse_catalog
 from relo_dsl.engine import Engine, device_key, load_records
 from relo_dsl.records import parse_record
+from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import Envelope, Refusal, pack, unpack
 from relo_server.privacy.erasing import TABLES, erase, forgetting
 from relo_server.privacy.people import Person
@@ -75,6 +78,23 @@ def test_somebody_is_forgotten_everywhere(service: Service, asked: dict[str, Any
     assert service.ok("GET", "/audiences/quiet/members/d1")["member"]
     assert rows_of(service, "d1")["events"] == 1
     assert service.ok("POST", "/audiences/quiet/verify")["right"]
+
+
+def test_the_proof_counts_from_when_it_was_asked_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was being built just then."""
+    monkeypatch.setattr(service.house, "clock", lambda: int(time.time() * 1000))
+    token, free = service.token(), threading.Event()
+    service.house.building.submit(lambda _: free.wait(20))
+    with ThreadPoolExecutor(1) as other:
+        erased = other.submit(
+            service.ok, "POST", "/privacy/erase", {"devices": ["ana"]}, token=token
+        )
+        time.sleep(0.5)
+        begun = format_instant(int(time.time() * 1000))
+        free.set()
+    assert erased.result()["requested_at"] < begun <= erased.result()["unpublished_at"]
 
 
 def test_the_erased_do_not_come_back(service: Service) -> None:
@@ -230,8 +250,6 @@ def test_a_trait_is_corrected(service: Service) -> None:
 
 
 def _later() -> str:
-    from relo_dsl.times import format_instant
-
     return format_instant(NOW + 1_000)
 
 

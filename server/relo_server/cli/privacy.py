@@ -109,13 +109,19 @@ def erase(who: Person, yes: bool, as_json: bool, settings: Settings) -> None:
     if not yes:
         click.confirm("Forget them for good?", abort=True, err=True)
     with _stores(settings, who) as at:
-        with open_spools(settings, at.engine, at.sets) as waiting:
+        found = f"{len(at.keys)} devices"
+        # First, or one that the machine ends in its midst would stand nowhere.
+        at.office.note("privacy.erase", found, "begun")
+        with (
+            at.office.noting("privacy.erase", found) as noted,
+            open_spools(settings, at.engine, at.sets) as waiting,
+        ):
             proof = forget(
                 publisher(settings, at.engine, at.sets), at.office.platform, at.office.client,
                 at.keys, waiting.rewrite, settings.data / "spool", at.hashes,
+                requested=at.office.now,
             )  # fmt: skip
-        with at.office.acting("privacy.erase", f"{proof.id}: {proof.devices} devices"):
-            pass
+            noted[:] = [f"{proof.id}: {proof.devices} devices"]
     if as_json:
         emit_json(proof.to_json())
         return
@@ -147,16 +153,17 @@ def export(who: Person, output: Path | None, as_json: bool, settings: Settings) 
 
     catalog = project_catalog(settings)
     with _stores(settings, who) as at:
-        apply_catalog(at.engine, catalog)
-        found = tell(at.engine, catalog, at.office.client, at.keys)
+        with at.office.noting("privacy.export", f"{len(at.keys)} devices") as noted:
+            apply_catalog(at.engine, catalog)
+            found = tell(at.engine, catalog, at.office.client, at.keys)
+            refused = refused_of(at.engine, at.office.client, at.hashes)
+            noted[:] = [f"{len(found)} devices"]
         told = {
             "client": at.office.client,
             "exported_at": format_instant(at.office.now),
             "devices": found,
-            "refused": refused_of(at.engine, at.office.client, at.hashes),
+            "refused": refused,
         }
-        with at.office.acting("privacy.export", f"{len(found)} devices"):
-            pass
     text = encode(told).decode()
     if output is None:
         click.echo(text)
@@ -279,14 +286,13 @@ def _record(
                 records.append(check_types(parse_any(raw, client), catalog))
             except RecordError as error:
                 fail(str(error), "`relo check` says what the catalog has")
-        load_records(
-            at.engine, records, catalog=catalog, key=at.office.key,
-            device_of=lambda _, key: bytes.fromhex(key), now=now,
-        )  # fmt: skip
-        if CLEAR in values:
-            withdraw(publisher(settings, at.engine, at.sets), client)
-        with at.office.acting(action, f"{len(keys)} devices"):
-            pass
+        with at.office.noting(action, f"{len(keys)} devices"):
+            load_records(
+                at.engine, records, catalog=catalog, key=at.office.key,
+                device_of=lambda _, key: bytes.fromhex(key), now=now,
+            )  # fmt: skip
+            if CLEAR in values:
+                withdraw(publisher(settings, at.engine, at.sets), client)
     if as_json:
         emit_json({"devices": len(keys)})
     else:

@@ -62,16 +62,18 @@ class Proof:
 def erase(
     publisher: Publisher, platform: Platform, client: int, devices: Sequence[bytes],
     spools: Callable[[Callable[[bytes], bytes]], int], folder: Path, hashes: Sequence[str] = (),
+    *, requested: int | None = None,
 ) -> Proof:  # fmt: skip
     """Erases a client's devices, by their keys, and the refused records that name no device but
     have one of the `hashes` (`Person.hashes`).
 
     First the ledger has them, then nobody finds them in a set, then their rows go. `spools`
     rewrites what waits on disk, `folder` is where that is. After an error the same call goes on
-    where it stopped; the ledger finishes what nobody asks for again (`finish`).
+    where it stopped; the ledger finishes what nobody asks for again (`finish`). `requested` is
+    when it was asked for, where it had to wait since (epoch milliseconds).
     """
     clock, engine = publisher.clock, publisher.engine
-    requested = clock()
+    requested = clock() if requested is None else requested
     id_ = new_id(requested)
     with platform.tenant(client) as session:
         ensure_client(session, requested)

@@ -86,14 +86,16 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
     """Forgets somebody, for good: events, traits, consent, sets, versions, dead letters, and what
     waits on disk. The answer is the proof. Records of these devices that come later are dropped.
     """
-    keys = await _keys(caller, request, asked)
     house = caller.house
+    requested = house.clock()
+    keys = await _keys(caller, request, asked)
 
     def work(engine: Engine) -> dict[str, Any]:
         house.spool.roll()
         proof = erase(
             house.publisher(engine, caller.who.subject), house.platform, caller.client, keys,
             house.storing.rewrite, house.settings.data / "spool", _hashes(caller, asked),
+            requested=requested,
         )  # fmt: skip
         request.state.object = f"{proof.id}: {proof.devices} devices"
         return proof.to_json()
