@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 from relo_dsl.geo import POINT_TEXT, SPELLINGS
@@ -53,6 +55,10 @@ _PREFIXES = {
     "number[]": "ns",
     "object[]": "o",
 }
+_KINDS = {prefix: kind for kind, prefix in _PREFIXES.items() if kind != "object[]"}
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _PLAIN = re.compile(r"(?=.{1,48}\Z)[a-z0-9]+(?:[._][a-z0-9]+)*", re.ASCII)
 
 
@@ -89,6 +95,43 @@ def _safe(*names: str) -> str:
     if all(_PLAIN.fullmatch(name) for name in names):
         return "___".join(name.replace(".", "__") for name in names)
     return "_" + hashlib.sha256("\0".join(names).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a column of the events table holds: a property, or one field of an `object[]`, whose
+    scalar type is then `kind`.
+    """
+
+    name: str
+    kind: str
+    field: str | None = None
+
+
+def held_by(column: str, default: str = "") -> Held | None:
+    """The property whose value a column has; None for any other column, and where nobody can tell.
+
+    `default` is the column's DEFAULT expression: where the name of a property did not go into that
+    of its column, it says what that is.
+    """
+    prefix, _, rest = column.partition("_")
+    literals = [_unescaped(text) for text in _QUOTED.findall(default)]
+    if kind := _KINDS.get(prefix):
+        names = [rest.replace("__", "."), *literals]
+        found = (name for name in names if event_column(name, kind) == column)
+        return next((Held(name, kind) for name in found), None)
+    kind = _KINDS.get(prefix[1:]) if prefix[:1] == "o" else None
+    if kind not in ELEMENT_TYPES:
+        return None
+    parts = tuple(part.replace("__", ".") for part in rest.split("___"))
+    pairs = [(parts[0], parts[-1]), *product(literals, literals)]
+    of_it = (pair for pair in pairs if element_column(*pair, kind) == column)
+    return next((Held(name, kind, field) for name, field in of_it), None)
+
+
+def _unescaped(literal: str) -> str:
+    """The text of a literal as ClickHouse tells it."""
+    return _ESCAPED.sub(lambda m: _ESCAPES.get(m[1], m[1]), literal)
 
 
 def property_columns(name: str, spec: PropertySpec) -> Iterator[tuple[str, str, str]]:

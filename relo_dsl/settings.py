@@ -126,7 +126,9 @@ class Keeping(BaseModel):
     profile_days: Count = Field(90, ge=1)
     """Traits and scores of a device, after its last record of any kind."""
     membership_days: Count = Field(90, ge=1)
-    """Who was in an older version of an audience; the latest has the audience's `ttl`."""
+    """Who is in an audience, after the last refresh, where its `ttl` is not over sooner; and who
+    was in an older version of it.
+    """
 
 
 class Service(BaseModel):

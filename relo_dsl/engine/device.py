@@ -1,4 +1,4 @@
-"""All that is stored of one device, read back for `relo why`.
+"""All that is stored of one device, read back for `relo why`, and for whoever asks what is known.
 
 This is not a segment query: it names one device by its key and reads its own rows, and only an
 answer about that device comes of it.
@@ -6,13 +6,19 @@ answer about that device comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from relo_dsl.catalog import Catalog, PropertySpec, PropertyType
-from relo_dsl.columns import element_column, event_column, length_column, presence_column
+from relo_dsl.columns import (
+    element_column,
+    event_column,
+    held_by,
+    length_column,
+    presence_column,
+)
 from relo_dsl.engine.client import Engine
 from relo_dsl.interpret import ConsentRecord, Device, Event
 from relo_dsl.records import decode_line, parse_record
@@ -23,11 +29,13 @@ _HEAD = "toUnixTimestamp64Milli(time), tie, flags"
 
 
 def stored_device(
-    engine: Engine, catalog: Catalog, client: int, key: bytes, name: str
+    engine: Engine, catalog: Catalog, client: int, key: bytes, name: str, *, whole: bool = False
 ) -> Device | None:
     """The device of that key, under the id `name`; None where nothing is stored of it.
 
-    The catalog's columns must be there (`apply_catalog`).
+    The catalog's columns must be there (`apply_catalog`). With `whole` its events have all that is
+    stored of them, not only what the catalog has now: values of properties that it does not name
+    any more or names otherwise, and of another type.
     """
     own = {"client": client, "device": key.hex()}
     consents = engine.rows(
@@ -36,7 +44,7 @@ def stored_device(
     )
     found = Device(
         name,
-        tuple(sorted(_events(engine, catalog, own), key=_order)),
+        tuple(sorted(_events(engine, catalog, own, whole=whole), key=_order)),
         tuple(sorted(_identifies(engine, catalog, own), key=_order)),
         tuple(ConsentRecord(time, flags) for time, _, flags in sorted(consents)),
         tuple(sorted(_scores(engine, own), key=_order)),
@@ -63,22 +71,70 @@ def _order(event: Event) -> tuple[int, int]:
 # ---- events ------------------------------------------------------------------------------------
 
 
-def _events(engine: Engine, catalog: Catalog, own: Mapping[str, object]) -> Iterator[Event]:
+def _events(
+    engine: Engine, catalog: Catalog, own: Mapping[str, object], *, whole: bool
+) -> Iterator[Event]:
     specs = {name: event.properties for name, event in catalog.events.items()}
-    columns = list(dict.fromkeys(c for s in specs.values() for c in _columns(s)))
+    former = _former(engine) if whole else []
+    every = [*specs.values(), *({name: spec} for name, spec in former)]
+    columns = list(dict.fromkeys(c for s in every for c in _columns(s)))
     listed = ", ".join([_HEAD, "event_type", "rest", *(_selected(column) for column in columns)])
     # The identifiers come from `relo_dsl.columns`, the values travel as parameters.
     for row in engine.rows(f"SELECT {listed} FROM events WHERE {_OWN}", own):  # noqa: S608
         time, tie, flags, type_, rest = row[:5]
         stored = dict(zip(columns, row[5:], strict=True))
         own_specs = specs.get(str(type_), {})
-        values = {
-            name: value
-            for name, spec in own_specs.items()
-            if (value := _value(name, spec, stored)) is not None
-        }
-        left = {k: v for k, v in _rest(str(rest)).items() if k not in own_specs}
+        values = _values(own_specs.items(), stored)
+        left = _rest(str(rest))
+        if whole:
+            found = [_values([one], stored) for one in former]
+            yield Event(str(type_), time, tie, flags, _merged(*found, left, values))
+            continue
+        left = {k: v for k, v in left.items() if k not in own_specs}
         yield Event(str(type_), time, tie, flags, {**values, **left})
+
+
+def _values(specs: Iterable[tuple[str, PropertySpec]], stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value for name, spec in specs if (value := _value(name, spec, stored)) is not None
+    }
+
+
+def _former(engine: Engine) -> list[tuple[str, PropertySpec]]:
+    """Every property that the table has a column of, with each of the types that it has had; each
+    field of an array of objects by itself.
+    """
+    rows = engine.rows(
+        "SELECT name, default_expression FROM system.columns WHERE database = {d:String} "
+        "AND table = 'events' ORDER BY position",
+        {"d": engine.database},
+    )
+    found = []
+    for column, default in rows:
+        held = held_by(str(column), str(default))
+        if held is None:
+            continue
+        spec = PropertySpec(type=PropertyType(held.kind))
+        if held.field is not None:
+            spec = PropertySpec(type=PropertyType.OBJECTS, fields={held.field: spec})
+        found.append((held.name, spec))
+    return found
+
+
+def _merged(*found: Mapping[str, Any]) -> dict[str, Any]:
+    """One over the other, the last on top; arrays of objects element by element."""
+    values: dict[str, Any] = {}
+    for one in found:
+        for name, value in one.items():
+            below = values.get(name, ())
+            if _are_objects(value) and _are_objects(below) and len(value) == len(below):
+                value = tuple({**low, **high} for low, high in zip(below, value, strict=True))
+            values[name] = value
+    return values
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(item, Mapping) for item in value)
 
 
 def _columns(specs: Mapping[str, PropertySpec]) -> Iterator[str]:

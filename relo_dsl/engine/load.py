@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relo_dsl.catalog import Catalog
+from relo_dsl.engine.erase import delete_devices
 from relo_dsl.engine.key import DEVICE_KEY_BYTES, device_key
 from relo_dsl.engine.staging import ClientRules, Staging
 from relo_dsl.records import Record, RecordError, check_types, tie_of
@@ -155,6 +156,7 @@ class _Pending:
 
 def load_list(engine: Engine, client: int, name: str, devices: Iterable[str], *, key: bytes) -> int:
     """Stores a list of device ids in place of the one of that name; returns how many there are.
+    Devices that were erased are left out.
 
     The new list appears at once and whole: it is one insert under a new version, and the version
     with the highest number is the list. The version before it stays, for queries that have just
@@ -162,10 +164,11 @@ def load_list(engine: Engine, client: int, name: str, devices: Iterable[str], *,
     """
     import pyarrow as pa
 
-    keys = sorted({device_key(key, client, device) for device in devices})
+    own: dict[str, object] = {"c": client, "n": name}
+    named = {device_key(key, client, device) for device in devices}
+    keys = sorted(named - _erased(engine, "client_id = {c:UInt32}", own))
     last = engine.rows(
-        "SELECT max(version) FROM lists WHERE client_id = {c:UInt32} AND name = {n:String}",
-        {"c": client, "n": name},
+        "SELECT max(version) FROM lists WHERE client_id = {c:UInt32} AND name = {n:String}", own
     )[0][0]
     version = max(int(time.time() * 1000), int(last or 0) + 1)
     count = len(keys) + 1
@@ -178,10 +181,24 @@ def load_list(engine: Engine, client: int, name: str, devices: Iterable[str], *,
         }
     )
     engine.insert_arrow("lists", table, one_part=True)
+    # An erasure that came just now may have looked before they were there.
+    on_list = "client_id = {c:UInt32} AND name = {n:String} AND version = {v:UInt64}"
+    late = _erased(
+        engine,
+        f"client_id = {{c:UInt32}} AND device IN (SELECT device FROM lists WHERE {on_list})",  # noqa: S608 - texts of ours
+        {**own, "v": version},
+    )
+    delete_devices(engine, client, sorted(late), ("lists",))
     if last:
         engine.delete(
             "lists",
             "client_id = {c:UInt32} AND name = {n:String} AND version < {v:UInt64}",
-            {"c": client, "n": name, "v": last},
+            {**own, "v": last},
         )
-    return len(keys)
+    return len(keys) - len(late)
+
+
+def _erased(engine: Engine, where: str, own: Mapping[str, object]) -> set[bytes]:
+    """The keys of devices that were erased, of those for which `where` holds."""
+    rows = engine.rows(f"SELECT DISTINCT device FROM erasures WHERE {where}", own)  # noqa: S608 - texts of ours
+    return {bytes(row[0]) for row in rows}

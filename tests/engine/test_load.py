@@ -347,3 +347,37 @@ def test_a_list_is_replaced_whole(engine: Engine, new_client: int) -> None:
     )
     assert kept == [(2,)]
     assert members(engine, new_client, "other one") == {device_key(KEY, new_client, "z")}
+
+
+def erase(engine: Engine, client: int, *devices: str) -> None:
+    """As an erasure does: first the ledger, then the rows."""
+    for device in devices:
+        own = {"c": client, "k": device_key(KEY, client, device).hex()}
+        engine.command(
+            "INSERT INTO erasures (client_id, device, at) "
+            "SELECT {c:UInt32}, unhex({k:String}), now64(3, 'UTC')",
+            own,
+        )
+        engine.delete("lists", "client_id = {c:UInt32} AND device = unhex({k:String})", own)
+
+
+def test_the_erased_are_on_no_list(engine: Engine, new_client: int) -> None:
+    erase(engine, new_client, "a")
+    erase(engine, new_client + 500_000, "b")
+    assert load_list(engine, new_client, "vip", ["a", "b", "a"], key=KEY) == 1
+    assert members(engine, new_client, "vip") == {device_key(KEY, new_client, "b")}
+    assert load_list(engine, new_client, "vip", ["a"], key=KEY) == 0
+
+
+def test_who_is_erased_while_a_list_is_stored(
+    engine: Engine, new_client: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = engine.insert_arrow
+
+    def late(*args: Any, **more: Any) -> None:
+        erase(engine, new_client, "a")  # it finds nothing to delete yet
+        insert(*args, **more)
+
+    monkeypatch.setattr(engine, "insert_arrow", late)
+    assert load_list(engine, new_client, "vip", ["a", "b"], key=KEY) == 1
+    assert members(engine, new_client, "vip") == {device_key(KEY, new_client, "b")}

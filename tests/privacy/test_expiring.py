@@ -12,6 +12,7 @@ from relo_dsl.times import UNITS
 from relo_server.privacy.expiring import Expired, expire
 from relo_server.sets import Sets
 from relo_server.versions import ledger
+from relo_server.versions.rollback import rollback
 from tests.versions.world import KEY, SECOND, START, World
 
 DAY = UNITS["d"]
@@ -110,6 +111,49 @@ def test_a_set_that_ended_by_itself(world: World) -> None:
     assert left(world, "membership") == set()
 
 
+def test_memberships_end_90_days_after_they_were_confirmed(world: World) -> None:
+    """However long the audience's own `ttl` is."""
+    world.text = "audience a\n  ttl 360d\nmatch in list chosen"
+    world.populate("abc")
+    world.choose("ab")
+    world.refresh()
+    world.now = START + 50 * DAY
+    world.refresh()  # nobody changes, and all are confirmed
+    assert later(world, 139).audiences == ()
+    assert world.inside() == {"a", "b"}
+    assert later(world, 139, Keeping(membership_days=80)).audiences == ("a",)
+    assert (world.inside(), left(world, "membership")) == (set(), set())
+    assert "80 days" in world.last().reason
+    world.now = START + 200 * DAY
+    assert world.refresh()[0].size == 2, "it can be refreshed again"
+    assert later(world, 289).audiences == ()
+    assert later(world, 291).audiences == ("a",)
+    assert world.inside() == set()
+    assert later(world, 292).audiences == (), "once"
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_only_a_refresh_confirms(world: World, back: bool) -> None:
+    """Neither a withdrawal nor a rollback does."""
+    world.text = "audience a\n  ttl 360d\nmatch in list chosen"
+    world.populate("abc")
+    world.choose("ab")
+    world.refresh()
+    world.now = START + 30 * DAY
+    world.choose("abc")
+    world.refresh()
+    world.now = START + 60 * DAY
+    world.consent(0, "b")
+    assert len(world.withdraw()) == 1
+    if back:
+        rollback(world.publisher(), world.client, "a", "1")
+    confirmed = 0 if back else 30
+    assert later(world, confirmed + 89).audiences == ()
+    assert world.inside() == ({"a"} if back else {"a", "c"})
+    assert later(world, confirmed + 91).audiences == ("a",)
+    assert world.inside() == set()
+
+
 def test_old_versions_are_forgotten(world: World) -> None:
     world.text = "audience a\n  ttl 360d\nmatch in list chosen"
     world.populate("abcd")
@@ -120,7 +164,9 @@ def test_old_versions_are_forgotten(world: World) -> None:
     assert later(world, 100).pruned == ("a",)
     assert left(world, "membership") == set("bcd"), "b left with a version that is young enough"
     assert later(world, 101).pruned == ()
-    assert later(world, 300).pruned == ("a",)
+    assert later(world, 139).pruned == ("a",)
     assert left(world, "membership") == set("cd"), "the latest stays whole"
     assert ledger.floor(world.engine, world.client, "a") == 3
-    assert later(world, 301).pruned == ()
+    assert later(world, 139.5).pruned == ()
+    assert later(world, 141).audiences == ("a",)
+    assert left(world, "membership") == set(), "until 90 days after it was refreshed"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import hypothesis.strategies as st
@@ -14,6 +18,7 @@ from hypothesis import given
 from relo_dsl.catalog import parse_catalog
 from relo_dsl.engine import Engine, device_key, load_records
 from relo_dsl.records import parse_record
+from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import Envelope, Refusal, pack, unpack
 from relo_server.privacy.erasing import TABLES, erase, forgetting
 from relo_server.privacy.people import Person
@@ -73,6 +78,23 @@ def test_somebody_is_forgotten_everywhere(service: Service, asked: dict[str, Any
     assert service.ok("GET", "/audiences/quiet/members/d1")["member"]
     assert rows_of(service, "d1")["events"] == 1
     assert service.ok("POST", "/audiences/quiet/verify")["right"]
+
+
+def test_the_proof_counts_from_when_it_was_asked_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was being built just then."""
+    monkeypatch.setattr(service.house, "clock", lambda: int(time.time() * 1000))
+    token, free = service.token(), threading.Event()
+    service.house.building.submit(lambda _: free.wait(20))
+    with ThreadPoolExecutor(1) as other:
+        erased = other.submit(
+            service.ok, "POST", "/privacy/erase", {"devices": ["ana"]}, token=token
+        )
+        time.sleep(0.5)
+        begun = format_instant(int(time.time() * 1000))
+        free.set()
+    assert erased.result()["requested_at"] < begun <= erased.result()["unpublished_at"]
 
 
 def test_the_erased_do_not_come_back(service: Service) -> None:
@@ -164,6 +186,53 @@ def test_all_is_told(service: Service) -> None:
     assert service.ok("POST", "/privacy/export", {"devices": ["nobody"]})["devices"] == []
 
 
+def test_all_is_told_whatever_the_catalog_says_now(service: Service) -> None:
+    """What was stored by another catalog, in columns that the one of today does not name."""
+    catalog = service.folder / "segments/catalog.yaml"
+    catalog.write_text("""
+events:
+  purchase:
+    properties:
+      revenue: number
+      color: string
+      Größe's: number
+      due: time
+      place: point
+      tags: "string[]"
+      none: "string[]"
+      sizes: "number[]"
+      gift: boolean
+      items: {type: "object[]", fields: {id: string, price: number, Wann: time}}
+""")
+    props = """{
+        "revenue": 123456789012345.123456789, "color": "red", "Größe's": 41, "due": "2026-05-01",
+        "place": [19.4, -99.1], "tags": ["a", "b"], "none": [], "sizes": [1.5], "gift": true,
+        "items": [{"id": "x", "price": 0.1, "note": "n"}, {"Wann": "2026-05-02"}], "other": 7
+    }"""
+    body = json.dumps([{**purchase("ana"), "props": "PROPS"}]).replace('"PROPS"', props)
+    service.http.post(
+        "/ingest/batch", content=body.encode(),
+        headers={
+            "authorization": f"Bearer {service.token()}", "content-type": "application/json",
+        },
+    ).raise_for_status()  # fmt: skip
+    stored(service, 1)
+    expected = json.loads(props, parse_float=Decimal)
+    asked = {"devices": ["ana"]}
+    for text in (
+        catalog.read_text(),
+        "events: {purchase: {properties: {color: number, items: string, due: string}}}",
+        "events: {purchase: {properties: {items: {type: 'object[]', fields: {id: number}}}}}",
+        "events: {visit: {}}",
+    ):
+        catalog.write_text(text)
+        told = service.call("POST", "/privacy/export", asked)
+        (device,) = json.loads(told.text, parse_float=Decimal)["devices"]
+        (event,) = device["events"]
+        assert event["flags"] == 255
+        assert event["values"] == expected, text
+
+
 def test_a_trait_is_corrected(service: Service) -> None:
     known(service)
     answer = service.ok("POST", "/privacy/rectify", {"emails": [EMAIL], "traits": {"plan": "none"}})
@@ -181,8 +250,6 @@ def test_a_trait_is_corrected(service: Service) -> None:
 
 
 def _later() -> str:
-    from relo_dsl.times import format_instant
-
     return format_instant(NOW + 1_000)
 
 
@@ -300,3 +367,56 @@ def test_what_was_being_written_is_rewritten_within_hours(
         left = segment.read_bytes()
         assert key.encode() not in left
         assert b"0" * 32 in left
+
+
+def test_what_is_damaged_is_looked_through_later(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can rewrite a broken frame: once it was read it is a copy, and goes with the hour."""
+    house = service.house
+    spool = house.settings.data / "spool/another"
+    step = house.storing.step
+    monkeypatch.setattr(house.storing, "step", lambda: 0)  # the engine is away
+    keys = [device_key(house.key, service.client, name).hex() for name in ("ana", "beto")]
+    with SpoolWriter(spool) as writer:
+        for key in keys:
+            record = {"t": "purchase", "ts": NOW, "did": key, "eid": key}
+            writer.keep(pack(Envelope(service.client, "shop", NOW), [record])).result()
+        writer.roll()
+    segment = min(spool.glob("*.spool"))
+    segment.write_bytes(segment.read_bytes().replace(b"purchase", b"purchasf"))
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    assert keys[0].encode() in segment.read_bytes()
+    step()
+    assert len(list(spool.glob("damaged/*"))) == 1, "two in a row are one piece"
+    house.rewrite_again()
+    assert list(spool.glob("damaged/*")) == []
+
+
+def test_copies_of_what_is_damaged_are_not_kept_for_ever(service: Service) -> None:
+    house = service.house
+    folder = house.settings.data / "spool/another/damaged"
+    folder.mkdir(parents=True)
+    for days in (89, 91):
+        (folder / f"{days}").write_bytes(b"broken")
+        os.utime(folder / f"{days}", (NOW / 1000 - days * 86_400,) * 2)
+    house.expire()
+    assert [path.name for path in folder.iterdir()] == ["89"]
+
+
+def test_what_was_stored_too_late_goes_within_the_hour(service: Service) -> None:
+    """Another process's build, which the erasure overtakes, may store members all the same."""
+    known(service)
+    service.ok("POST", "/privacy/erase", {"devices": ["ana"]})
+    key = device_key(service.house.key, service.client, "ana").hex()
+    for device in (key, "0" * 32):
+        service.engine.command(
+            "INSERT INTO membership "
+            "SELECT {c:UInt32}, 'quiet', unhex({k:String}), 2, 'not published', 1",
+            {"c": service.client, "k": device},
+        )
+    assert rows_of(service, "ana")["membership"] == 1
+    service.house.rewrite_again()
+    assert not any(rows_of(service, "ana").values())
+    left = service.engine.rows("SELECT count() FROM membership WHERE version = 'not published'")
+    assert left == [(1,)]

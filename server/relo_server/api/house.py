@@ -36,8 +36,8 @@ from relo_server.ingest.storing import CONSENT, Storing
 from relo_server.platform import Platform
 from relo_server.platform.audit import Audit
 from relo_server.platform.links import Links
-from relo_server.privacy.erasing import clients_of, finish, rewrite_again
-from relo_server.privacy.expiring import expire
+from relo_server.privacy.erasing import clients_of, drop_old_damaged, finish, rewrite_again
+from relo_server.privacy.expiring import COPIES_DAYS, expire
 from relo_server.security.access import AccessTokens
 from relo_server.security.keys import Purpose, derive
 from relo_server.security.principals import Principal
@@ -322,10 +322,13 @@ class House(Front):
             _log.warning("what may be in storage is not looked for: %s", error)
 
     def rewrite_again(self) -> None:
-        """Takes the devices that were erased in the last two days out of what waits."""
+        """Takes the devices that were erased in the last two days out of what waits, and of what
+        was stored too late for their erasure.
+        """
 
         def work(engine: Engine) -> int:
-            return rewrite_again(engine, self.clock() - 2 * UNITS["d"], self.storing.rewrite)
+            since, spools = self.clock() - 2 * UNITS["d"], self.settings.data / "spool"
+            return rewrite_again(engine, since, self.storing.rewrite, spools)
 
         self.building.submit(work).result()
 
@@ -333,6 +336,7 @@ class House(Front):
         """Forgets what was kept long enough, of every client."""
         for client in sorted(self.building.submit(clients_of).result()):
             self.building.submit(partial(self.expire_of, client=client)).result()
+        drop_old_damaged(self.settings.data / "spool", self.clock() - COPIES_DAYS * UNITS["d"])
 
     def expire_of(self, engine: Engine, client: int) -> None:
         """The same of one client, in a lane's thread."""

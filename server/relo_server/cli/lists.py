@@ -33,7 +33,8 @@ def command() -> None:
 def add(name: str, file: str, as_json: bool, settings: Settings) -> None:
     """Upload FILE, one device id a line, in place of the list NAME. `-` is the standard input.
 
-    White space around an id and empty lines do not count. Only the keys of the devices are stored.
+    White space around an id and empty lines do not count. Only the keys of the devices are stored;
+    devices that were erased are left out.
 
     \b
     Example:
@@ -51,10 +52,12 @@ def add(name: str, file: str, as_json: bool, settings: Settings) -> None:
     secret = installation_key(settings)
     with open_engine(settings) as engine:
         count = load_list(engine, client, name, devices, key=secret)
+    erased = len(set(devices)) - count
     if as_json:
-        emit_json({"name": name, "client": client, "devices": count})
-    else:
-        click.echo(f"list `{name}`: {size_of(count)}")
+        emit_json({"name": name, "client": client, "devices": count, "erased": erased})
+        return
+    left_out = f"; {erased:,} left out, who were erased" if erased else ""
+    click.echo(f"list `{name}`: {size_of(count)}{left_out}")
 
 
 def _devices(file: str) -> list[str]:

@@ -41,12 +41,26 @@ class Office:
                 yield session, objects
                 self._note(session, action, " ".join(objects), "done")
         except UserError:
-            self._note_failure(action, " ".join(objects))
+            self.note(action, " ".join(objects), "failed")
             raise
 
-    def _note_failure(self, action: str, object_: str) -> None:
+    @contextmanager
+    def noting(self, action: str, object_: str) -> Iterator[list[str]]:
+        """A line in the audit about what is done outside of a transaction, whatever stops it. What
+        it is done to may only be known afterwards: whoever acts says it in the list.
+        """
+        objects = [object_]
+        try:
+            yield objects
+        except BaseException:
+            self.note(action, " ".join(objects), "failed")
+            raise
+        self.note(action, " ".join(objects), "done")
+
+    def note(self, action: str, object_: str, outcome: str) -> None:
+        """A line in the audit, by itself."""
         with self.platform.tenant(self.client) as session:
-            self._note(session, action, object_, "failed")
+            self._note(session, action, object_, outcome)
 
     def _note(self, session: TenantSession, action: str, object_: str, outcome: str) -> None:
         session.flush()

@@ -67,12 +67,13 @@ def _somebody(function: Command) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """The stores, and the devices of whoever was named."""
+    """The stores, the devices of whoever was named, and the forms of their identifiers."""
 
     office: Office
     engine: Engine
     sets: Sets
     keys: list[bytes]
+    hashes: list[str]
 
 
 @contextmanager
@@ -83,7 +84,8 @@ def _stores(settings: Settings, who: Person) -> Iterator[_At]:
 
     with office(settings) as at, open_engine(settings) as engine, open_sets(settings) as sets:
         code = settings.ingest.calling_code
-        yield _At(at, engine, sets, keys_of(engine, at.key, at.client, who, code))
+        keys = keys_of(engine, at.key, at.client, who, code)
+        yield _At(at, engine, sets, keys, who.hashes(at.key, code))
 
 
 @command.command("erase")
@@ -107,13 +109,19 @@ def erase(who: Person, yes: bool, as_json: bool, settings: Settings) -> None:
     if not yes:
         click.confirm("Forget them for good?", abort=True, err=True)
     with _stores(settings, who) as at:
-        with open_spools(settings, at.engine, at.sets) as waiting:
+        found = f"{len(at.keys)} devices"
+        # First, or one that the machine ends in its midst would stand nowhere.
+        at.office.note("privacy.erase", found, "begun")
+        with (
+            at.office.noting("privacy.erase", found) as noted,
+            open_spools(settings, at.engine, at.sets) as waiting,
+        ):
             proof = forget(
                 publisher(settings, at.engine, at.sets), at.office.platform, at.office.client,
-                at.keys, waiting.rewrite, settings.data / "spool",
+                at.keys, waiting.rewrite, settings.data / "spool", at.hashes,
+                requested=at.office.now,
             )  # fmt: skip
-        with at.office.acting("privacy.erase", f"{proof.id}: {proof.devices} devices"):
-            pass
+            noted[:] = [f"{proof.id}: {proof.devices} devices"]
     if as_json:
         emit_json(proof.to_json())
         return
@@ -141,18 +149,21 @@ def export(who: Person, output: Path | None, as_json: bool, settings: Settings) 
     from relo_dsl.times import format_instant
     from relo_server.ingest.payloads import encode
     from relo_server.privacy.exporting import export as tell
+    from relo_server.privacy.exporting import refused_of
 
     catalog = project_catalog(settings)
     with _stores(settings, who) as at:
-        apply_catalog(at.engine, catalog)
-        found = tell(at.engine, catalog, at.office.client, at.keys)
+        with at.office.noting("privacy.export", f"{len(at.keys)} devices") as noted:
+            apply_catalog(at.engine, catalog)
+            found = tell(at.engine, catalog, at.office.client, at.keys)
+            refused = refused_of(at.engine, at.office.client, at.hashes)
+            noted[:] = [f"{len(found)} devices"]
         told = {
             "client": at.office.client,
             "exported_at": format_instant(at.office.now),
             "devices": found,
+            "refused": refused,
         }
-        with at.office.acting("privacy.export", f"{len(found)} devices"):
-            pass
     text = encode(told).decode()
     if output is None:
         click.echo(text)
@@ -214,14 +225,19 @@ def expire(as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.project import project_catalog
     from relo_dsl.engine.migrate import apply_catalog
     from relo_dsl.engine.staging import ClientRules
+    from relo_dsl.times import UNITS
     from relo_server.cli.stores import configured_client, open_engine, open_sets, publisher
+    from relo_server.privacy.erasing import drop_old_damaged
+    from relo_server.privacy.expiring import COPIES_DAYS
     from relo_server.privacy.expiring import expire as forget
 
     catalog, client = project_catalog(settings), configured_client(settings)
     with open_engine(settings) as engine, open_sets(settings) as sets:
         apply_catalog(engine, catalog)
         rules = ClientRules.of(catalog)
-        done = forget(publisher(settings, engine, sets), client, rules, settings.keeping)
+        by = publisher(settings, engine, sets)
+        done = forget(by, client, rules, settings.keeping)
+        drop_old_damaged(settings.data / "spool", by.clock() - COPIES_DAYS * UNITS["d"])
     if as_json:
         emit_json(done.to_json())
         return
@@ -270,14 +286,13 @@ def _record(
                 records.append(check_types(parse_any(raw, client), catalog))
             except RecordError as error:
                 fail(str(error), "`relo check` says what the catalog has")
-        load_records(
-            at.engine, records, catalog=catalog, key=at.office.key,
-            device_of=lambda _, key: bytes.fromhex(key), now=now,
-        )  # fmt: skip
-        if CLEAR in values:
-            withdraw(publisher(settings, at.engine, at.sets), client)
-        with at.office.acting(action, f"{len(keys)} devices"):
-            pass
+        with at.office.noting(action, f"{len(keys)} devices"):
+            load_records(
+                at.engine, records, catalog=catalog, key=at.office.key,
+                device_of=lambda _, key: bytes.fromhex(key), now=now,
+            )  # fmt: skip
+            if CLEAR in values:
+                withdraw(publisher(settings, at.engine, at.sets), client)
     if as_json:
         emit_json({"devices": len(keys)})
     else:

@@ -4,8 +4,8 @@
   retention ends with the consent (bit 64) that granted it.
 - A profile (traits and scores) goes when nothing was heard of its device for so many days: no
   event, no `identify`, no score and no consent record.
-- Memberships go with the audience's `ttl` after its last refresh, and versions older than the
-  longest that a membership may be kept are no longer known, but for the latest.
+- Memberships go with the audience's `ttl` after its last refresh, or after so many days where
+  these are over sooner, and versions older than that are no longer known, but for the latest.
 
 Consent records stay: they say what must not be done. Time is the publisher's clock.
 """
@@ -27,6 +27,8 @@ from relo_server.versions.publisher import Base, Publisher, Wanted
 
 #: Events stay on disk for so long after they have become invisible, as the tables' TTL has it.
 _AFTER_DAYS = 7
+#: Copies of what was broken in a spool, for people to look at, stay as long as dead letters do.
+COPIES_DAYS = 90
 _OWN = "client_id = {c:UInt32}"
 _NOW = "fromUnixTimestamp64Milli({now:Int64}, 'UTC')"
 _CUT = "fromUnixTimestamp64Milli({cut:Int64}, 'UTC')"
@@ -106,25 +108,35 @@ def _delete(engine: Engine, table: str, where: str, given: dict[str, int]) -> in
 
 def _end(publisher: Publisher, last: Version, now: int, keeping: Keeping) -> bool:
     """Empties an audience whose last version is over, and forgets who was in it."""
-    if last.expires > now or not last.size:
+    engine, days = publisher.engine, keeping.membership_days
+    if not last.size or not _why_over(engine, last, now, days):
         return False
 
     def nobody(base: Base, now: int) -> Wanted | None:
-        if base.last is None or base.last.expires > now:
+        why = None if base.last is None else _why_over(engine, base.last, now, days)
+        if base.last is None or why is None:
             return None  # somebody has refreshed it meanwhile
         return Wanted(
             kind=Kind.EMPTIED, devices=NOBODY, at=base.last.at,
-            expires=now + keeping.membership_days * UNITS["d"],
-            fingerprint=base.last.fingerprint, mask=base.last.mask,
-            reason="its `ttl` was over since its last refresh",
+            expires=now + days * UNITS["d"],
+            fingerprint=base.last.fingerprint, mask=base.last.mask, reason=why,
         )  # fmt: skip
 
     version = publish(publisher, last.client, last.name, nobody)
     if version is None:
         return False
-    prune(publisher.engine, version)
-    publisher.engine.purge("membership")
+    prune(engine, version)
+    engine.purge("membership")
     return True
+
+
+def _why_over(engine: Engine, last: Version, now: int, days: int) -> str | None:
+    """Why members must not be kept any longer; None where they may."""
+    if last.expires <= now:
+        return "its `ttl` was over since its last refresh"
+    if ledger.confirmed(engine, last) + days * UNITS["d"] <= now:
+        return f"no refresh has confirmed it for {days} days"
+    return None
 
 
 def _forget(engine: Engine, client: int, name: str, oldest: int) -> bool:

@@ -10,8 +10,10 @@ from relo_dsl.catalog import Catalog
 from relo_dsl.engine import Engine
 from relo_dsl.engine.device import lists_with, stored_device
 from relo_dsl.interpret import Event
+from relo_dsl.numbers import shortest
 from relo_dsl.times import format_instant
 from relo_server.ingest.payloads import decode
+from relo_server.privacy.people import IN_LETTER, with_hashes
 
 
 def export(
@@ -23,7 +25,7 @@ def export(
     found = []
     for key in devices:
         own = {"c": client, "k": key.hex()}
-        stored = stored_device(engine, catalog, client, key, key.hex())
+        stored = stored_device(engine, catalog, client, key, key.hex(), whole=True)
         memberships = engine.rows(
             "SELECT audience, ordinal, entered FROM membership WHERE client_id = {c:UInt32} "
             "AND device = unhex({k:String}) ORDER BY audience, ordinal",
@@ -57,18 +59,32 @@ def export(
     return found
 
 
+def refused_of(engine: Engine, client: int, hashes: Sequence[str]) -> list[Any]:
+    """The refused records that name no device but have one of the hashes (`Person.hashes`)."""
+    found: dict[str, str] = {}
+    for own in with_hashes(client, hashes):
+        rows = engine.rows(
+            "SELECT id, record FROM dead_letters WHERE client_id = {c:UInt32} "  # noqa: S608 - texts of ours
+            f"AND {IN_LETTER} AND NOT match(JSONExtractString(record, 'did'), '^[0-9a-f]{{32}}$')",
+            own,
+        )
+        found |= {str(id_): str(record) for id_, record in rows if record}
+    return [decode(record) for _, record in sorted(found.items())]
+
+
 def _event(one: Event) -> dict[str, Any]:
     return {
         "type": one.type,
         "at": format_instant(one.time),
+        "flags": one.flags,
         "values": {name: _value(value) for name, value in one.values.items()},
     }
 
 
 def _value(value: object) -> object:
-    """Numbers as they were sent: whole ones as such."""
+    """Numbers as they were sent, to the last digit; `encode` writes them so."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return shortest(value)
     if isinstance(value, tuple | list):
         return [_value(item) for item in value]
     if isinstance(value, dict):

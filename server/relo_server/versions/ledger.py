@@ -223,6 +223,19 @@ def origin(engine: Engine, version: Version) -> Version:
     return found[0] if found else version
 
 
+def confirmed(engine: Engine, version: Version) -> int:
+    """When a refresh last said who belongs to a version (epoch milliseconds): a withdrawal, rebuild
+    or rollback has the instant of the refresh whose members it has.
+    """
+    found = engine.rows(
+        f"SELECT count(), toUnixTimestamp64Milli(max(built)) FROM versions WHERE {_OWN} "
+        "AND step = 'published' AND kind = 'refresh' "
+        "AND at = fromUnixTimestamp64Milli({t:Int64}, 'UTC')",
+        {**_own(version.client, version.name), "t": version.at},
+    )
+    return int(found[0][1]) if found[0][0] else version.built
+
+
 def names(engine: Engine, client: int) -> list[str]:
     """The names of all audiences and holdouts that were ever published for a client."""
     rows = engine.rows(

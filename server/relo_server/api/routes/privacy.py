@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Field, model_validator
 
 from relo_dsl.catalog import CONSENT_FLAGS
@@ -17,8 +17,9 @@ from relo_server.api.callers import Called, Caller
 from relo_server.api.problems import Problem
 from relo_server.api.routes.parts import OfClient, problems
 from relo_server.ingest.intake import Sent
+from relo_server.ingest.payloads import encode
 from relo_server.privacy.erasing import erase
-from relo_server.privacy.exporting import export
+from relo_server.privacy.exporting import export, refused_of
 from relo_server.privacy.people import Person, keys_of, known_of
 from relo_server.security.tokens import new_id
 
@@ -75,20 +76,27 @@ async def _keys(caller: Caller, request: Request, asked: Somebody) -> list[bytes
     return found
 
 
+def _hashes(caller: Caller, asked: Somebody) -> list[str]:
+    house = caller.house
+    return asked.person().hashes(house.key, house.settings.ingest.calling_code)
+
+
 @router.post("/privacy/erase", name="privacy.erase", operation_id="erase")
 async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str, Any]:
     """Forgets somebody, for good: events, traits, consent, sets, versions, dead letters, and what
     waits on disk. The answer is the proof. Records of these devices that come later are dropped.
     """
-    keys = await _keys(caller, request, asked)
     house = caller.house
+    requested = house.clock()
+    keys = await _keys(caller, request, asked)
 
     def work(engine: Engine) -> dict[str, Any]:
         house.spool.roll()
         house.consent.roll()
         proof = erase(
             house.publisher(engine, caller.who.subject), house.platform, caller.client, keys,
-            house.storing.rewrite, house.settings.data / "spool",
+            house.storing.rewrite, house.settings.data / "spool", _hashes(caller, asked),
+            requested=requested,
         )  # fmt: skip
         request.state.object = f"{proof.id}: {proof.devices} devices"
         return proof.to_json()
@@ -96,9 +104,12 @@ async def erased(caller: Called, request: Request, asked: Somebody) -> dict[str,
     return await house.building.do(work)
 
 
-@router.post("/privacy/export", name="privacy.export", operation_id="export_person")
-async def exported(caller: Called, request: Request, asked: Somebody) -> dict[str, Any]:
-    """All that is known of somebody, device by device."""
+@router.post(
+    "/privacy/export", name="privacy.export", operation_id="export_person",
+    response_model=dict[str, Any],
+)  # fmt: skip
+async def exported(caller: Called, request: Request, asked: Somebody) -> Response:
+    """All that is known of somebody, device by device, and what was refused without a device."""
     keys = await _keys(caller, request, asked)
     house = caller.house
 
@@ -110,9 +121,11 @@ async def exported(caller: Called, request: Request, asked: Somebody) -> dict[st
             "client": caller.client,
             "exported_at": format_instant(house.clock()),
             "devices": found,
+            "refused": refused_of(engine, caller.client, _hashes(caller, asked)),
         }
 
-    return await house.asking.do(work)
+    # FastAPI would make binary floats of the numbers.
+    return Response(encode(await house.asking.do(work)), media_type="application/json")
 
 
 async def _record(caller: Caller, keys: list[bytes], **values: Any) -> dict[str, Any]:
