@@ -90,7 +90,7 @@ def main(
     api:     look-ups over HTTP, beside a bare redis client behind the same server
     ingest:  events taken in until the engine has them, beside INSERTs behind a bare ASGI server
     click:   clicks while events come in and audiences are refreshed, beside a bare redirect
-    withdraw: until a withdrawal has left its sets, alone and while events come in; in seconds
+    withdraw: until a withdrawal has left its sets, alone and while events come in
     all:     each of them
     """
     sizes = {

@@ -32,7 +32,7 @@ BLOCK_BYTES = 16 * 2**20
 #: Spools of consent alone, whose folders are called so, do not wait for those of events.
 CONSENT = "consent-"
 #: How long it waits for more where nobody wakes it: another process may have spooled something.
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.05
 #: After a failure, twice as long each time up to the longest.
 _AGAIN_SECONDS, _LONGEST_SECONDS = 0.25, 10.0
 _BY = "ingest"
