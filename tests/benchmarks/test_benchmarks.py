@@ -25,6 +25,7 @@ from benchmarks import (
     query,
     refresh,
     storage,
+    withdraw,
 )
 from benchmarks import compile as compiling
 from benchmarks.__main__ import draw_growth, draw_sizes, main, together
@@ -198,6 +199,16 @@ def test_ingest_stores_what_it_counts(tmp_path: Path) -> None:
     )
     assert set(figures["ratios"]) == {"bare", "loop"}
     assert all(rate > 0 for rate in figures["events_a_second"].values())
+
+
+def test_withdrawals_are_timed(tmp_path: Path) -> None:
+    figures: dict[str, Any] = withdraw.run(
+        tmp_path, seconds=1.5, batches=2, size=100, connections=1, every=0.1, steadily=500
+    )
+    assert all(count > 0 for count in figures["withdrawals"].values())
+    assert all(size > 100 for size in figures["members"])
+    assert figures["events_a_second"]["steady"] > 0
+    assert figures["ratios"]["second"] > 0
 
 
 def test_clicks_are_timed_under_load(tmp_path: Path) -> None:

@@ -130,6 +130,14 @@ def test_a_key_makes_hashes_in_texts_unguessable() -> None:
     assert out["props"]["email_sha256"] == PLAIN
 
 
+def test_a_device_under_a_name_is_hashed_with_the_key() -> None:
+    raw = {"t": "x", "props": {"device_id": "raw-dev-1", "visitorId": 5, "device": "SM-S921"}}
+    out = protect(raw, key=b"secret")["props"]
+    assert out.keys() == {"device_id_sha256", "visitorId_sha256", "device"}
+    assert out["device_id_sha256"] not in (sha256_hex("raw-dev-1"), "raw-dev-1")
+    assert protect({"t": "x", "props": out}, key=b"secret")["props"] == out
+
+
 def test_the_name_of_a_key_decides_by_its_last_words() -> None:
     kinds = {
         "email": "email", "userEmail": "email", "E-Mail Address": "email", "correo": "email",
@@ -138,6 +146,11 @@ def test_the_name_of_a_key_decides_by_its_last_words() -> None:
         "phone_number": "phone", "msisdn": "phone", "customer.phone": "phone", "GAID": "ad",
         "advertising_id": "ad", "advertisingId": "ad", "ip": "address", "clientIp": "address",
         "ip_address": "address", "X-Forwarded-For": "address", "ipv4": "address",
+        "phone_no": "phone", "whatsapp_number": "phone", "telefonoCasa": "phone",
+        "celular_cliente": "phone", "contact_number": "phone", "email_work": "email",
+        "correo_personal": "email", "device_id": "device", "deviceId": "device",
+        "visitor_id": "device", "device": None, "gaid_no": None, "order_number": None,
+        "no": None, "home": None, "phone_price": None, "mobile_sales": None,
         "email_opt_in": None, "zip": None, "shipment": None, "ipad": None, "phone_model": None,
         "adidas": None, "": None, "日本": None,
     }  # fmt: skip

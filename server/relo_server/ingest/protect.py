@@ -8,6 +8,7 @@ with these changes, at any depth:
 | under a key for an e-mail (`email`, `userEmail`, `correo`, …) | `KEY_sha256`, `KEY_sha256_google`, `KEY_sha256_uid2` |
 | under a key for a phone (`phone`, `telefono`, `msisdn`, …) | `KEY_sha256` (E.164), `KEY_sha256_meta` |
 | under a key for an advertising id (`gaid`, `idfa`, …) | `KEY_sha256`; the forms of absence go |
+| under a key for a device (`device_id`, `visitorId`, …) | `KEY_sha256`, with the key where one is given |
 | under a key for an address (`ip`, `client_ip`, …) | dropped |
 | an e-mail address or `+…` phone anywhere in a text, `did`, `eid` and names included | `sha256:` and 64 hex digits in its place |
 
@@ -45,7 +46,7 @@ _EMAILS = ("email", "mail", "correo", "emails", "correos", "emailaddress", "corr
 _PHONES = (
     "phone", "phones", "telephone", "telefono", "telefonos", "tel", "mobile", "movil", "celular",
     "cellphone", "cell", "msisdn", "whatsapp", "fax", "phonenumber", "mobilenumber", "smartphone",
-    "telephonenumber", "ph",
+    "telephonenumber", "ph", "contactnumber", "contactno",
 )  # fmt: skip
 _ADS = (
     "gaid", "idfa", "idfv", "aaid", "maid", "madid", "adid", "ifa", "rdid", "oaid", "imei",
@@ -56,11 +57,18 @@ _ADDRESSES = (
     "ip", "ips", "ipaddress", "ipaddr", "ipv", "remoteaddr", "remoteaddress", "forwardedfor",
     "direccionip",
 )  # fmt: skip
+_DEVICES = ("deviceid", "visitorid", "vendorid", "dispositivoid", "iddispositivo")
+#: Words after those for an e-mail or a phone that say which one it is.
+_AFTER = frozenset({
+    "no", "num", "number", "numero", "nr", "home", "work", "casa", "trabajo", "oficina", "cliente",
+    "customer", "contact", "contacto", "personal", "principal", "main", "primary", "secondary",
+})  # fmt: skip
 _KINDS: dict[str, str] = {
     **dict.fromkeys(_EMAILS, "email"),
     **dict.fromkeys(_PHONES, "phone"),
     **dict.fromkeys(_ADS, "ad"),
     **dict.fromkeys(_ADDRESSES, "address"),
+    **dict.fromkeys(_DEVICES, "device"),
 }
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SUFFIX = re.compile(
@@ -180,7 +188,7 @@ def _token(text: str, key: bytes | None) -> str:
 
 @lru_cache(maxsize=4096)
 def kind_of_key(key: str) -> str | None:
-    """`email`, `phone`, `ad`, `address` or None: what the last words of a key say it holds.
+    """`email`, `phone`, `ad`, `address`, `device` or None: what the last words of a key say.
 
     >>> kind_of_key("userEmail"), kind_of_key("email_opt_in"), kind_of_key("E-Mail Address")
     ('email', None, 'email')
@@ -189,6 +197,15 @@ def kind_of_key(key: str) -> str | None:
     words = [word.lower() for word in _WORDS.findall(letters)]
     while words and (words[-1].isdigit() or words[-1] in ("sha", "hash", "hashed")):
         words.pop()
+    kind = _kind_of(words)
+    while kind is None and words and words[-1] in _AFTER:
+        words.pop()
+        if (found := _kind_of(words)) in ("email", "phone"):
+            kind = found
+    return kind
+
+
+def _kind_of(words: list[str]) -> str | None:
     for length in (3, 2, 1):
         if len(words) >= length and (kind := _KINDS.get("".join(words[-length:]))):
             return kind
@@ -309,6 +326,8 @@ class _Walk:
         text = str(leaf).strip()
         if _HASH.fullmatch(text):
             return {"_sha256": text.lower().removeprefix("sha256:")}
+        if kind == "device":
+            return {"_sha256": _token(text, self._key).removeprefix("sha256:")} if text else {}
         if kind == "ad":
             known = advertising_id(text)
             return {} if known is None else {"_sha256": sha256_hex(known)}
