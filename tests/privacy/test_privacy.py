@@ -400,7 +400,7 @@ def test_copies_of_what_is_damaged_are_not_kept_for_ever(service: Service) -> No
     for days in (89, 91):
         (folder / f"{days}").write_bytes(b"broken")
         os.utime(folder / f"{days}", (NOW / 1000 - days * 86_400,) * 2)
-    house.expire()
+    house.expire_copies()
     assert [path.name for path in folder.iterdir()] == ["89"]
 
 

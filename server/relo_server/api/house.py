@@ -333,9 +333,13 @@ class House(Front):
         self.building.submit(work).result()
 
     def expire(self) -> None:
-        """Forgets what was kept long enough, of every client."""
+        """Forgets what was kept long enough, of every client, and copies of broken pieces."""
         for client in sorted(self.building.submit(clients_of).result()):
             self.building.submit(partial(self.expire_of, client=client)).result()
+        self.expire_copies()
+
+    def expire_copies(self) -> None:
+        """The latter alone."""
         drop_old_damaged(self.settings.data / "spool", self.clock() - COPIES_DAYS * UNITS["d"])
 
     def expire_of(self, engine: Engine, client: int) -> None:
