@@ -179,9 +179,10 @@ def flags(service: Service, count: int) -> list[int]:
 
 
 def test_bits_are_cleared_and_the_others_stay(allowed: Service) -> None:
-    allowed.ok("POST", "/ingest/batch", [{"t": "consent", "ts": 1, "did": DEVICE, "consent": 127}])
+    said = {"t": "consent", "ts": 1, "did": DEVICE, "consent": 127, "eid": "first"}
+    allowed.ok("POST", "/ingest/batch", [said])
     assert flags(allowed, 1) == [127]
-    post(allowed, {"t": "consent", "ts": NOW, "clear": 16})
+    post(allowed, {"t": "consent", "ts": NOW, "clear": 16, "eid": "second"})
     assert flags(allowed, 2) == [127, 111]
     # Two in one block, of which the second follows the first.
     post(
@@ -228,7 +229,7 @@ def test_an_event_that_is_no_text_is_refused_by_itself(allowed: Service) -> None
 
 
 def test_without_a_record_the_default_is_what_bits_are_cleared_of(allowed: Service) -> None:
-    post(allowed, {"t": "consent", "ts": NOW, "clear": 4})
+    post(allowed, {"t": "consent", "ts": NOW, "clear": 4, "eid": "a"})
     assert flags(allowed, 1) == [251]
 
 
