@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 #: How long is waited for what another one stores, and how often is looked: seconds.
 _PATIENCE_SECONDS, _LOOK_SECONDS = 60.0, 0.1
+#: Consent that says only what changes.
+_IN_PART = "bitOr(cleared, granted) != 0"
 #: A few rows are grouped sooner than code for that is made, and a withdrawal waits for it.
 _UNCOMPILED = "compile_aggregate_expressions = 0"
 TABLES = ("events", "traits", "scores", "consent")
@@ -288,22 +290,21 @@ class Staging:
             f"SELECT client_id, device FROM {table}" for table in self.tables.values()
         )
         columns = "client_id, device, time, flags, cleared, granted"
-        said = "bitOr(cleared, granted) = 0"
         self._engine.command(
             f"INSERT INTO {self._instants} SETTINGS {_UNCOMPILED} SELECT client_id, device, time, "
-            f"groupBitAnd(if({said}, flags, 255)) AS all_, max({said}) AS said_, "
+            f"groupBitAnd(if({_IN_PART}, 255, flags)) AS all_, max(NOT {_IN_PART}) AS said_, "
             "groupBitOr(cleared) AS cleared_, groupBitOr(granted) AS granted_ FROM ("
             f"SELECT {columns} FROM consent WHERE (client_id, device) IN ({devices}) UNION ALL "
             f"SELECT {columns} FROM {self.tables['consent']} "
             f"WHERE seq NOT IN (SELECT seq FROM {self._dropped})"
             ") GROUP BY client_id, device, time"
         )
-        partly = f"SELECT client_id, device FROM {self._instants} WHERE NOT {said}"
+        partly = f"SELECT client_id, device FROM {self._instants} WHERE {_IN_PART}"
         self._engine.command(
             f"INSERT INTO {self._history} SELECT client_id, device, time, flags "
             f"FROM {self._instants} WHERE (client_id, device) NOT IN ({partly})"
         )
-        if self._exists(f"{self._instants} WHERE NOT {said}"):
+        if self._exists(f"{self._instants} WHERE {_IN_PART}"):
             self._follow_changes(partly)
 
     def _follow_changes(self, partly: str) -> None:
@@ -344,13 +345,14 @@ class Staging:
         )
         columns = [c for c in self._columns[name] if c != "seq"]
         values = dict(zip(columns, columns, strict=True))
-        if name == "consent":
+        source = kept
+        if name == "consent" and self._exists(f"{self.tables[name]} WHERE {_IN_PART}"):
             source = (
                 f"SELECT s.*, h.flags AS h_flags FROM ({kept}) AS s LEFT ANY JOIN {self._history} "
                 "AS h ON s.client_id = h.client_id AND s.device = h.device AND s.time = h.time"
             )
-            values["flags"] = "if(bitOr(cleared, granted) = 0, flags, h_flags)"
-        else:
+            values["flags"] = f"if({_IN_PART}, h_flags, flags)"
+        elif name != "consent":
             source = self._with_consent(kept)
             values |= self._stamps()
             if name == "events":

@@ -37,7 +37,7 @@ from relo_server.platform import Platform
 from relo_server.platform.audit import Audit
 from relo_server.platform.links import Links
 from relo_server.privacy.erasing import clients_of, drop_old_damaged, finish, rewrite_again
-from relo_server.privacy.expiring import COPIES_DAYS, expire
+from relo_server.privacy.expiring import expire
 from relo_server.security.access import AccessTokens
 from relo_server.security.keys import Purpose, derive
 from relo_server.security.principals import Principal
@@ -340,7 +340,7 @@ class House(Front):
 
     def expire_copies(self) -> None:
         """The latter alone."""
-        drop_old_damaged(self.settings.data / "spool", self.clock() - COPIES_DAYS * UNITS["d"])
+        drop_old_damaged(self.settings.data / "spool", self.clock())
 
     def expire_of(self, engine: Engine, client: int) -> None:
         """The same of one client, in a lane's thread."""

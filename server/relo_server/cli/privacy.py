@@ -225,10 +225,8 @@ def expire(as_json: bool, settings: Settings) -> None:
     from relo_dsl.cli.project import project_catalog
     from relo_dsl.engine.migrate import apply_catalog
     from relo_dsl.engine.staging import ClientRules
-    from relo_dsl.times import UNITS
     from relo_server.cli.stores import configured_client, open_engine, open_sets, publisher
     from relo_server.privacy.erasing import drop_old_damaged
-    from relo_server.privacy.expiring import COPIES_DAYS
     from relo_server.privacy.expiring import expire as forget
 
     catalog, client = project_catalog(settings), configured_client(settings)
@@ -237,7 +235,7 @@ def expire(as_json: bool, settings: Settings) -> None:
         rules = ClientRules.of(catalog)
         by = publisher(settings, engine, sets)
         done = forget(by, client, rules, settings.keeping)
-        drop_old_damaged(settings.data / "spool", by.clock() - COPIES_DAYS * UNITS["d"])
+        drop_old_damaged(settings.data / "spool", by.clock())
     if as_json:
         emit_json(done.to_json())
         return

@@ -185,10 +185,10 @@ def _props(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json(text: str) -> Any:
-    """What a text says in JSON; None where it is none, or has numbers beyond all use."""
+    """What a text says in JSON; None where it is none."""
     try:
         return decode(text.encode())
-    except (msgspec.DecodeError, RecursionError, ArithmeticError):
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from relo_dsl.catalog import Catalog
 from relo_dsl.engine.key import device_key
 from relo_dsl.errors import UserError
@@ -229,10 +227,8 @@ class Intake:
             text = str(device).encode("utf-8", "replace").decode()
             clean["did"] = self.device_key(sent.client, text)
         value = "" if error.field == "did" else redact(error.value, self._key)
-        told = Refusal(index, error.reason, error.field, value, clean)
-        return msgspec.structs.replace(
-            told, **{name: well_formed(part) for name, part in msgspec.structs.asdict(told).items()}
-        )
+        reason, field = well_formed(error.reason), well_formed(error.field)
+        return Refusal(index, reason, field, well_formed(value), well_formed(clean))
 
     def _require_client(self, sent: Sent, index: int, named: object) -> None:
         if isinstance(named, int) and not isinstance(named, bool) and named != sent.client:

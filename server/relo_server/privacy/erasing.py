@@ -19,7 +19,7 @@ from sqlalchemy import select
 from relo_dsl.engine import Engine
 from relo_dsl.engine.erase import TOGETHER, delete_devices, delete_some, purge
 from relo_dsl.engine.key import DEVICE_KEY_BYTES
-from relo_dsl.times import format_instant
+from relo_dsl.times import UNITS, format_instant
 from relo_server.ingest.payloads import decode, encode
 from relo_server.platform.models import Erasure
 from relo_server.platform.store import Platform
@@ -33,6 +33,8 @@ from relo_server.versions.withdrawal import withdraw
 
 #: Where rows of a device are.
 TABLES = ("events", "traits", "scores", "consent", "lists", "membership")
+#: Copies of what was broken in a spool, for people to look at, stay as long as dead letters do.
+_COPIES_DAYS = 90
 _KEY_DIGITS = 2 * DEVICE_KEY_BYTES
 _HEX = re.compile(rb"[0-9a-f]{%d,}" % _KEY_DIGITS)
 
@@ -165,9 +167,9 @@ def _keys_in(data: bytes) -> Iterator[bytes]:
             yield run[start : start + _KEY_DIGITS]
 
 
-def drop_old_damaged(folder: Path, before: int) -> int:
-    """Copies of broken pieces go that are older than that (epoch milliseconds)."""
-    count = 0
+def drop_old_damaged(folder: Path, now: int) -> int:
+    """Copies of broken pieces go that are old by now (epoch milliseconds); how many."""
+    count, before = 0, now - _COPIES_DAYS * UNITS["d"]
     for path in folder.glob(f"*/{DAMAGED}/*"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime_ns < before * 1_000_000:

@@ -27,8 +27,6 @@ from relo_server.versions.publisher import Base, Publisher, Wanted
 
 #: Events stay on disk for so long after they have become invisible, as the tables' TTL has it.
 _AFTER_DAYS = 7
-#: Copies of what was broken in a spool, for people to look at, stay as long as dead letters do.
-COPIES_DAYS = 90
 _OWN = "client_id = {c:UInt32}"
 _NOW = "fromUnixTimestamp64Milli({now:Int64}, 'UTC')"
 _CUT = "fromUnixTimestamp64Milli({cut:Int64}, 'UTC')"
